@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Each instruction set is a target of its own, compiled with its own flags, and the table in
+// SalanganeKernels picks one at run time. Tools version 6.2 accepts these flags in a package that
+// others depend on by version. The kernel targets are always optimised: their unoptimised form
+// would be some hundred times slower, and would emit generic code that must not exist there.
+let kernelSettings: [SwiftSetting] = [.unsafeFlags(["-O", "-disable-cmo"])]
+
+#if arch(x86_64)
+  let avx2Settings: [SwiftSetting] = [
+    .unsafeFlags(["-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c"])
+  ]
+  let avx512Settings: [SwiftSetting] = [
+    .unsafeFlags([
+      "-Xcc", "-mavx512f", "-Xcc", "-mavx512bw", "-Xcc", "-mavx512vl", "-Xcc", "-mavx512dq",
+      "-Xcc", "-mavx512vnni", "-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c",
+      "-Xcc", "-mprefer-vector-width=512",
+    ])
+  ]
+#else
+  let avx2Settings: [SwiftSetting] = []
+  let avx512Settings: [SwiftSetting] = []
+#endif
+
+let package = Package(
+  name: "Salangane",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Salangane", targets: ["Salangane"]),
+    .library(name: "SalanganeFiles", targets: ["SalanganeFiles"]),
+    .library(name: "SalanganeKernels", targets: ["SalanganeKernels"]),
+    .library(name: "SalanganeTokenizers", targets: ["SalanganeTokenizers"]),
+    .executable(name: "salangane", targets: ["salangane-cli"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0")
+  ],
+  targets: [
+    .systemLibrary(
+      name: "COpenBLAS",
+      providers: [.apt(["libopenblas-dev", "liblapacke-dev"]), .brew(["openblas"])]),
+    .target(name: "SalanganeFiles", path: "Sources/ModelFiles"),
+    .target(
+      name: "SalanganeQuantization", dependencies: ["SalanganeFiles"], path: "Sources/Quantization"),
+    .target(
+      name: "SalanganeKernelsAVX2", path: "Sources/KernelsAVX2",
+      swiftSettings: kernelSettings + avx2Settings),
+    .target(
+      name: "SalanganeKernelsAVX512", path: "Sources/KernelsAVX512",
+      swiftSettings: kernelSettings + avx512Settings),
+    .target(
+      name: "SalanganeKernels",
+      dependencies: ["SalanganeKernelsAVX2", "SalanganeKernelsAVX512"],
+      path: "Sources/Kernels", swiftSettings: kernelSettings),
+    .target(
+      name: "SalanganeTensors",
+      dependencies: ["COpenBLAS", "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization"],
+      path: "Sources/Tensors"),
+    .target(name: "SalanganeTokenizers", dependencies: ["SalanganeFiles"], path: "Sources/Tokenizers"),
+    .target(
+      name: "SalanganeModelGraph",
+      dependencies: ["SalanganeFiles", "SalanganeQuantization", "SalanganeTensors"],
+      path: "Sources/ModelGraph"),
+    .target(
+      name: "Salangane",
+      dependencies: [
+        "SalanganeFiles", "SalanganeModelGraph", "SalanganeTensors", "SalanganeTokenizers",
+      ]),
+    .executableTarget(
+      name: "salangane-cli",
+      dependencies: [
+        "Salangane",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),
+    .testTarget(
+      name: "SalanganeFilesTests", dependencies: ["SalanganeFiles", "SalanganeTestSupport"],
+      path: "Tests/ModelFiles"),
+    .testTarget(
+      name: "SalanganeQuantizationTests",
+      dependencies: ["SalanganeQuantization", "SalanganeTestSupport"],
+      path: "Tests/Quantization"),
+    .testTarget(
+      name: "SalanganeTokenizersTests",
+      dependencies: ["SalanganeTokenizers", "SalanganeTestSupport"],
+      path: "Tests/Tokenizers"),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct SalanganeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "salangane")
+}
