@@ -8,19 +8,24 @@ import PackageDescription
 let kernelSettings: [SwiftSetting] = [.unsafeFlags(["-O", "-disable-cmo"])]
 
 #if arch(x86_64)
-  let avx2Settings: [SwiftSetting] = [
-    .unsafeFlags(["-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c"])
-  ]
-  let avx512Settings: [SwiftSetting] = [
-    .unsafeFlags([
-      "-Xcc", "-mavx512f", "-Xcc", "-mavx512bw", "-Xcc", "-mavx512vl", "-Xcc", "-mavx512dq",
-      "-Xcc", "-mavx512vnni", "-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c",
-      "-Xcc", "-mprefer-vector-width=512",
-    ])
+  let instructionSetTargets: [Target] = [
+    .target(
+      name: "SalanganeKernelsAVX2", path: "Sources/KernelsAVX2",
+      swiftSettings: kernelSettings + [
+        .unsafeFlags(["-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c"])
+      ]),
+    .target(
+      name: "SalanganeKernelsAVX512", path: "Sources/KernelsAVX512",
+      swiftSettings: kernelSettings + [
+        .unsafeFlags([
+          "-Xcc", "-mavx512f", "-Xcc", "-mavx512bw", "-Xcc", "-mavx512vl", "-Xcc", "-mavx512dq",
+          "-Xcc", "-mavx512vnni", "-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c",
+          "-Xcc", "-mprefer-vector-width=512",
+        ])
+      ]),
   ]
 #else
-  let avx2Settings: [SwiftSetting] = []
-  let avx512Settings: [SwiftSetting] = []
+  let instructionSetTargets: [Target] = []
 #endif
 
 let package = Package(
@@ -44,14 +49,7 @@ let package = Package(
     .target(
       name: "SalanganeQuantization", dependencies: ["SalanganeFiles"], path: "Sources/Quantization"),
     .target(
-      name: "SalanganeKernelsAVX2", path: "Sources/KernelsAVX2",
-      swiftSettings: kernelSettings + avx2Settings),
-    .target(
-      name: "SalanganeKernelsAVX512", path: "Sources/KernelsAVX512",
-      swiftSettings: kernelSettings + avx512Settings),
-    .target(
-      name: "SalanganeKernels",
-      dependencies: ["SalanganeKernelsAVX2", "SalanganeKernelsAVX512"],
+      name: "SalanganeKernels", dependencies: instructionSetTargets.map { .byName(name: $0.name) },
       path: "Sources/Kernels", swiftSettings: kernelSettings),
     .target(
       name: "SalanganeTensors",
@@ -85,6 +83,6 @@ let package = Package(
       name: "SalanganeTokenizersTests",
       dependencies: ["SalanganeTokenizers", "SalanganeTestSupport"],
       path: "Tests/Tokenizers"),
-  ],
+  ] + instructionSetTargets,
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,26 @@
+// The primitives that differ between instruction sets. `Matmul.swift`, `Elementwise.swift` and
+// `Softmax.swift` are written once on top of them: the same files stand, as links, in the AVX2 and
+// AVX-512 targets, where they are compiled with that target's flags beside that target's own
+// `Lanes.swift`.
+//
+// This one is the portable set: whatever the compiler makes of 16 lanes on the baseline CPU (SSE2 on
+// x86-64, NEON on arm64).
+
+/// Sixteen floats, one vector step of every kernel on every instruction set.
+package typealias Lanes = SIMD16<Float>
+
+/// Rows of the largest tile that `matmulPanels` holds in registers.
+@inline(__always) var tileRows: Int { 3 }
+
+/// Panels of 16 output columns of the largest tile that `matmulPanels` holds in registers.
+@inline(__always) var tilePanels: Int { 1 }
+
+/// `a * b + c`. On x86-64 without FMA a fused product would be a library call for every lane, so the
+/// portable set rounds twice there.
+@inline(__always) func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes {
+  #if arch(arm64)
+    c.addingProduct(a, b)
+  #else
+    a * b + c
+  #endif
+}
