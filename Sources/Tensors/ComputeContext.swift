@@ -1,0 +1,40 @@
+import SalanganeKernels
+
+/// What one request computes with: the thread team, the kernels, and scratch memory of its own.
+///
+/// Used by one thread at a time, the team's leader.
+package final class ComputeContext {
+  /// The threads.
+  package let team: ThreadTeam
+  /// How many of them this request uses.
+  package let threads: Int
+  /// The kernels of the chosen instruction set.
+  package let kernels: KernelTable
+  private var scratch: [FloatBuffer]
+
+  /// Creates a context without scratch.
+  package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
+    self.team = team
+    self.threads = max(1, threads)
+    self.kernels = kernels
+    scratch = []
+  }
+
+  /// Runs tasks on the team; each gets scratch of at least `scratchCount` floats, which belongs to its
+  /// worker and keeps what an earlier task of the same worker left there.
+  package func parallel(
+    tasks: Int, scratchCount: Int = 0,
+    _ body: (_ task: Int, _ worker: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    if scratch.count < threads || (scratch.first?.count ?? 0) < scratchCount {
+      let count = max(scratchCount, scratch.first?.count ?? 0)
+      scratch = (0..<threads).map { _ in FloatBuffer(count: count) }
+    }
+    let bases = scratch.map(\.base)
+    bases.withUnsafeBufferPointer { bases in
+      team.run(tasks: tasks, width: threads) { task, worker in
+        body(task, worker, bases[worker])
+      }
+    }
+  }
+}

@@ -1,0 +1,73 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Memory for floats, aligned to a cache line, or to a huge page where it is large; not initialised.
+///
+/// A buffer is handed from one owner to the next and doesn't lock: `@unchecked Sendable` holds because
+/// nobody writes to a buffer that two threads can see, except the thread team, whose tasks write disjoint
+/// parts of it between two of its barriers.
+package final class FloatBuffer: @unchecked Sendable {
+  /// How many floats the buffer holds.
+  package let count: Int
+  /// The first of them.
+  package let base: UnsafeMutablePointer<Float>
+
+  private static let hugePage = 2 << 20
+
+  /// Allocates room for `count` floats.
+  package init(count: Int) {
+    precondition(count >= 0 && count < Int.max / 8, "a buffer's size is checked by whoever asks for it")
+    let bytes = max(count, 16) * MemoryLayout<Float>.stride
+    let alignment = bytes >= Self.hugePage ? Self.hugePage : 64
+    var memory: UnsafeMutableRawPointer?
+    guard posix_memalign(&memory, alignment, bytes) == 0, let memory else {
+      fatalError("out of memory: \(bytes) bytes for floats")
+    }
+    #if os(Linux)
+      // Weights are read front to back again and again: with small pages the TLB misses show.
+      if alignment == Self.hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
+    #endif
+    self.count = count
+    self.base = memory.bindMemory(to: Float.self, capacity: max(count, 16))
+  }
+
+  deinit { free(base) }
+}
+
+/// A matrix of floats whose rows start at multiples of 16 floats, so that kernels may write whole vectors:
+/// what lies beyond `columns` in a row is scratch.
+package struct Matrix: Sendable {
+  /// How many rows are in use.
+  package private(set) var rows: Int
+  /// How many columns each row has.
+  package let columns: Int
+  /// Floats from one row to the next.
+  package let stride: Int
+  private let buffer: FloatBuffer
+
+  /// Allocates `[rows, columns]`, not initialised.
+  package init(rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    stride = (columns + 15) & ~15
+    buffer = FloatBuffer(count: rows * stride)
+  }
+
+  /// The first element.
+  package var base: UnsafeMutablePointer<Float> { buffer.base }
+
+  /// The first element of a row.
+  package func row(_ index: Int) -> UnsafeMutablePointer<Float> { buffer.base + index * stride }
+
+  /// How many rows the memory has room for.
+  package var capacity: Int { buffer.count / stride }
+
+  /// Uses the first `count` rows only.
+  package mutating func setRows(_ count: Int) {
+    precondition(count >= 0 && count <= capacity)
+    rows = count
+  }
+}
