@@ -343,12 +343,9 @@ struct JSONParser {
   /// The byte or word at the current position, for messages.
   private func found() -> String {
     guard position < text.count else { return "the end of the file" }
-    for word in ["NaN", "Infinity", "-Infinity"] where text[position...].starts(with: word.utf8) {
-      return "\(word), which JSON doesn't have"
-    }
-    if position > 0, text[position - 1] == UInt8(ascii: "-"), text[position...].starts(with: "Infinity".utf8)
-    {
-      return "-Infinity, which JSON doesn't have"
+    for word in ["NaN", "Infinity"] where text[position...].starts(with: word.utf8) {
+      let sign = position > 0 && text[position - 1] == UInt8(ascii: "-") ? "-" : ""
+      return "\(sign)\(word), which JSON doesn't have"
     }
     let byte = text[position]
     guard byte < 0x7F, byte > 0x20 else { return "0x" + String(byte, radix: 16) }
