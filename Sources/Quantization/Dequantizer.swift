@@ -1,0 +1,82 @@
+import SalanganeFiles
+
+/// Why values could not be decoded or encoded.
+public enum QuantizationError: Error, Equatable, Sendable {
+  /// The type has no decoding to `Float`: complex numbers.
+  case cannotDecode(TensorType)
+  /// The type has no encoder here.
+  case cannotEncode(TensorType)
+  /// So many bytes of the type don't hold so many values.
+  case sizeMismatch(TensorType, bytes: Int, values: Int)
+  /// The value at the index is NaN, infinite or too great for the type's scale.
+  case notRepresentable(TensorType, index: Int)
+}
+
+extension QuantizationError: CustomStringConvertible {
+  /// One line that says what was expected.
+  public var description: String {
+    switch self {
+    case .cannotDecode(let type): "\(type.name) has no decoding to 32-bit floats"
+    case .cannotEncode(let type): "\(type.name) can't be written: no encoder for it"
+    case .sizeMismatch(let type, let bytes, let values):
+      "\(bytes) bytes of \(type.name) don't hold \(values) values"
+    case .notRepresentable(let type, let index):
+      "value \(index) is not finite or too great for \(type.name)"
+    }
+  }
+}
+
+/// Decoding of any stored type to 32-bit floats.
+///
+/// Decoding is pure: to use several threads, give each a range of whole blocks.
+public enum Dequantizer {
+  /// True if values of the type decode to floats.
+  public static func canDecode(_ type: TensorType) -> Bool {
+    format(of: type) != nil
+  }
+
+  /// The format that decodes a type, or nil if it has no decoding to floats.
+  public static func format(of type: TensorType) -> (any BlockFormat.Type)? {
+    switch type {
+    case .f32: F32.self
+    case .f16: F16.self
+    case .bf16: BF16.self
+    case .f64: F64.self
+    case .i8: I8.self
+    case .i16: I16.self
+    case .i32: I32.self
+    case .i64: I64.self
+    case .u8: U8.self
+    case .u16: U16.self
+    case .u32: U32.self
+    case .u64: U64.self
+    case .bool: Bool8.self
+    case .f8_E4M3: F8_E4M3.self
+    case .f8_E5M2: F8_E5M2.self
+    case .f8_E8M0: F8_E8M0.self
+    case .q4_0: Q4_0.self
+    case .q8_0: Q8_0.self
+    default: nil
+    }
+  }
+
+  /// Decodes whole blocks.
+  ///
+  /// - Parameters:
+  ///   - type: The type of the stored values.
+  ///   - bytes: The blocks, at any alignment.
+  ///   - values: Room for exactly the values in the blocks, which doesn't overlap them.
+  /// - Throws: `QuantizationError.cannotDecode`, or `sizeMismatch` if the values don't fill whole blocks or
+  ///   the bytes aren't as many as those blocks take.
+  public static func decode(
+    _ type: TensorType, _ bytes: UnsafeRawBufferPointer,
+    into values: UnsafeMutableBufferPointer<Float>
+  ) throws(QuantizationError) {
+    guard let format = format(of: type) else { throw .cannotDecode(type) }
+    guard type.byteCount(ofValues: values.count) == bytes.count else {
+      throw .sizeMismatch(type, bytes: bytes.count, values: values.count)
+    }
+    guard let source = bytes.baseAddress, let destination = values.baseAddress else { return }
+    format.decode(source, count: values.count / type.valuesPerBlock, into: destination)
+  }
+}

@@ -1,0 +1,20 @@
+import SalanganeFiles
+
+/// 32 values of 4 bits with one scale: `d: f16`, `q: uint8[16]`; value = `d * (q - 8)`.
+///
+/// Low nibbles hold the first 16 values, high nibbles the last 16.
+public enum Q4_0: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q4_0 }
+
+  /// Decodes one block of 32 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let scale = block.half(0)
+    for index in 0..<16 {
+      let pair = Int32(block.byte(2 &+ index))
+      values[index] = scale * Float((pair & 15) &- 8)
+      values[index &+ 16] = scale * Float((pair >> 4) &- 8)
+    }
+  }
+}
