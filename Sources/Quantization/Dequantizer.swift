@@ -55,8 +55,33 @@ public enum Dequantizer {
     case .f8_E5M2: F8_E5M2.self
     case .f8_E8M0: F8_E8M0.self
     case .q4_0: Q4_0.self
+    case .q4_1: Q4_1.self
+    case .q5_0: Q5_0.self
+    case .q5_1: Q5_1.self
     case .q8_0: Q8_0.self
-    default: nil
+    case .q8_1: Q8_1.self
+    case .q2_K: Q2_K.self
+    case .q3_K: Q3_K.self
+    case .q4_K: Q4_K.self
+    case .q5_K: Q5_K.self
+    case .q6_K: Q6_K.self
+    case .q8_K: Q8_K.self
+    case .iq1_S: IQ1_S.self
+    case .iq1_M: IQ1_M.self
+    case .iq2_XXS: IQ2_XXS.self
+    case .iq2_XS: IQ2_XS.self
+    case .iq2_S: IQ2_S.self
+    case .iq3_XXS: IQ3_XXS.self
+    case .iq3_S: IQ3_S.self
+    case .iq4_NL: IQ4_NL.self
+    case .iq4_XS: IQ4_XS.self
+    case .mxfp4: MXFP4.self
+    case .nvfp4: NVFP4.self
+    case .tq1_0: TQ1_0.self
+    case .tq2_0: TQ2_0.self
+    case .q1_0: Q1_0.self
+    case .q2_0: Q2_0.self
+    case .c64: nil
     }
   }
 

@@ -1,0 +1,23 @@
+import SalanganeFiles
+
+/// 32 values of 5 bits with one scale: `d: f16`, `high: uint32`, `low: uint8[16]`; value = `d * (q - 16)`.
+///
+/// `q` has its fifth bit in `high`, at the value's index, and the others in `low`, laid out as in `Q4_0`.
+public enum Q5_0: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q5_0 }
+
+  /// Decodes one block of 32 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let scale = block.half(0)
+    let high = block.integer(2, as: UInt32.self)
+    for index in 0..<16 {
+      let pair = block.byte(6 &+ index)
+      let first = UInt32(pair & 15) | (high >> UInt32(index) & 1) << 4
+      let second = UInt32(pair >> 4) | (high >> UInt32(index &+ 16) & 1) << 4
+      values[index] = scale * Float(Int32(first) &- 16)
+      values[index &+ 16] = scale * Float(Int32(second) &- 16)
+    }
+  }
+}
