@@ -10,12 +10,11 @@ public enum IQ4_NL: BlockFormat {
   /// Decodes one block of 32 values.
   @inline(__always)
   public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
-    let code = CodeBook.nonlinear
     let scale = block.half(0)
     for index in 0..<16 {
       let pair = block.byte(2 &+ index)
-      values[index] = scale * code[pair]
-      values[index &+ 16] = scale * code[pair >> 4]
+      values[index] = scale * CodeBook.nonlinear[Int(pair & 15)]
+      values[index &+ 16] = scale * CodeBook.nonlinear[Int(pair >> 4)]
     }
   }
 }

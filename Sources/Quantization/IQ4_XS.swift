@@ -12,7 +12,6 @@ public enum IQ4_XS: BlockFormat {
   /// Decodes one block of 256 values.
   @inline(__always)
   public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
-    let code = CodeBook.nonlinear
     let superScale = block.half(0)
     let highScales = block.integer(2, as: UInt16.self)
     for group in 0..<8 {
@@ -23,8 +22,8 @@ public enum IQ4_XS: BlockFormat {
       let groupValues = values + group &* 32
       for index in 0..<16 {
         let pair = block.byte(first &+ index)
-        groupValues[index] = scale * code[pair]
-        groupValues[index &+ 16] = scale * code[pair >> 4]
+        groupValues[index] = scale * CodeBook.nonlinear[Int(pair & 15)]
+        groupValues[index &+ 16] = scale * CodeBook.nonlinear[Int(pair >> 4)]
       }
     }
   }

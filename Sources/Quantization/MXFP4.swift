@@ -11,16 +11,17 @@ public enum MXFP4: BlockFormat {
   /// Decodes one block of 32 values.
   @inline(__always)
   public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
-    let code = CodeBook.doubledE2M1
     let scale = halfPower(block.byte(0))
     for index in 0..<16 {
       let pair = block.byte(1 &+ index)
-      values[index] = scale * code[pair]
-      values[index &+ 16] = scale * code[pair >> 4]
+      values[index] = scale * CodeBook.doubledE2M1[Int(pair & 15)]
+      values[index &+ 16] = scale * CodeBook.doubledE2M1[Int(pair >> 4)]
     }
   }
 
-  /// 2^(exponent - 128), half of what E8M0 means, because the code is doubled. Exact, subnormals included.
+  /// 2^(exponent - 128), half of what E8M0 means, because the code is doubled.
+  ///
+  /// Exact, subnormals included.
   @inline(__always)
   static func halfPower(_ exponent: UInt8) -> Float {
     let bits = exponent < 2 ? 0x0020_0000 << UInt32(exponent) : UInt32(exponent &- 1) << 23

@@ -11,15 +11,14 @@ public enum NVFP4: BlockFormat {
   /// Decodes one block of 64 values.
   @inline(__always)
   public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
-    let code = CodeBook.doubledE2M1
     for group in 0..<4 {
       let scale = halfScale(block.byte(group))
       let first = 4 &+ group &* 8
       let groupValues = values + group &* 16
       for index in 0..<8 {
         let pair = block.byte(first &+ index)
-        groupValues[index] = scale * code[pair]
-        groupValues[index &+ 8] = scale * code[pair >> 4]
+        groupValues[index] = scale * CodeBook.doubledE2M1[Int(pair & 15)]
+        groupValues[index &+ 8] = scale * CodeBook.doubledE2M1[Int(pair >> 4)]
       }
     }
   }

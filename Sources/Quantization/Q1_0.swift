@@ -11,8 +11,8 @@ public enum Q1_0: BlockFormat {
   public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
     let scale = block.half(0)
     for index in 0..<128 {
-      let bit = block.byte(2 &+ index >> 3) &>> UInt8(truncatingIfNeeded: index & 7) & 1
-      values[index] = bit == 1 ? scale : -scale
+      let bits = UInt32(block.byte(2 &+ index >> 3)) &>> UInt32(truncatingIfNeeded: index & 7)
+      values[index] = Float(bitPattern: scale.bitPattern ^ (~bits & 1) << 31)
     }
   }
 }

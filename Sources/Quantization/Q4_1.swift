@@ -19,3 +19,23 @@ public enum Q4_1: BlockFormat {
     }
   }
 }
+
+extension Q4_1: EncodableBlockFormat {
+  /// The minimum must be a finite half.
+  public static var greatestMagnitude: Float? { 65504 }
+
+  /// Encodes one block of 32 values.
+  @inline(__always)
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let (minimum, maximum) = extent(values, count: 32)
+    let scale = (maximum - minimum) / 15
+    let inverse = scale == 0 ? 0 : 1 / scale
+    block.storeHalf(scale, at: 0)
+    block.storeHalf(minimum, at: 2)
+    for index in 0..<16 {
+      let first = truncated((values[index] - minimum) * inverse + 0.5, limit: 15)
+      let second = truncated((values[index &+ 16] - minimum) * inverse + 0.5, limit: 15)
+      block.store(first | second << 4, at: 4 &+ index)
+    }
+  }
+}

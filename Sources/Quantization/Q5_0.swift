@@ -21,3 +21,26 @@ public enum Q5_0: BlockFormat {
     }
   }
 }
+
+extension Q5_0: EncodableBlockFormat {
+  /// The scale, an sixteenth of the greatest value, must be a finite half.
+  public static var greatestMagnitude: Float? { 65504 * 16 }
+
+  /// Encodes one block of 32 values.
+  ///
+  /// The value of greatest magnitude, the first of several, gets the code 0, and so sets the scale's sign.
+  @inline(__always)
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let scale = extremeValue(values, count: 32) / -16
+    let inverse = scale == 0 ? 0 : 1 / scale
+    block.storeHalf(scale, at: 0)
+    var high: UInt32 = 0
+    for index in 0..<16 {
+      let first = truncated(values[index] * inverse + 16.5, limit: 31)
+      let second = truncated(values[index &+ 16] * inverse + 16.5, limit: 31)
+      block.store(first & 15 | (second & 15) << 4, at: 6 &+ index)
+      high |= UInt32(first >> 4) << UInt32(index) | UInt32(second >> 4) << UInt32(index &+ 16)
+    }
+    block.store(high, at: 2)
+  }
+}

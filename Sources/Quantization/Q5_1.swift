@@ -23,3 +23,26 @@ public enum Q5_1: BlockFormat {
     }
   }
 }
+
+extension Q5_1: EncodableBlockFormat {
+  /// The minimum must be a finite half.
+  public static var greatestMagnitude: Float? { 65504 }
+
+  /// Encodes one block of 32 values.
+  @inline(__always)
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let (minimum, maximum) = extent(values, count: 32)
+    let scale = (maximum - minimum) / 31
+    let inverse = scale == 0 ? 0 : 1 / scale
+    block.storeHalf(scale, at: 0)
+    block.storeHalf(minimum, at: 2)
+    var high: UInt32 = 0
+    for index in 0..<16 {
+      let first = truncated((values[index] - minimum) * inverse + 0.5, limit: 31)
+      let second = truncated((values[index &+ 16] - minimum) * inverse + 0.5, limit: 31)
+      block.store(first & 15 | (second & 15) << 4, at: 8 &+ index)
+      high |= UInt32(first >> 4) << UInt32(index) | UInt32(second >> 4) << UInt32(index &+ 16)
+    }
+    block.store(high, at: 4)
+  }
+}
