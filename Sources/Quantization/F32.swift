@@ -18,7 +18,8 @@ public enum F32: EncodableBlockFormat {
   public static func decode(
     _ blocks: UnsafeRawPointer, count: Int, into values: UnsafeMutablePointer<Float>
   ) {
-    for index in 0..<count { values[index] = blocks.single(index &* 4) }
+    // All platforms of this package are little-endian, as the files are.
+    UnsafeMutableRawPointer(values).copyMemory(from: blocks, byteCount: count &* 4)
   }
 
   /// Copies one value.

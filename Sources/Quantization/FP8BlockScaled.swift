@@ -18,9 +18,13 @@ public struct FP8BlockScaled: Sendable, Hashable {
 
   /// Describes a matrix.
   ///
-  /// - Precondition: No count is negative, and tiles aren't empty.
-  public init(rows: Int, columns: Int, tileRows: Int = 128, tileColumns: Int = 128) {
-    precondition(rows >= 0 && columns >= 0 && tileRows > 0 && tileColumns > 0)
+  /// - Throws: `QuantizationError.invalidTiles` if a count is negative or tiles are empty.
+  public init(
+    rows: Int, columns: Int, tileRows: Int = 128, tileColumns: Int = 128
+  ) throws(QuantizationError) {
+    guard rows >= 0, columns >= 0, tileRows > 0, tileColumns > 0 else {
+      throw .invalidTiles(matrix: [rows, columns], tile: [tileRows, tileColumns])
+    }
     self.rows = rows
     self.columns = columns
     self.tileRows = tileRows
@@ -36,7 +40,7 @@ public struct FP8BlockScaled: Sendable, Hashable {
   /// Decodes some rows of the matrix.
   ///
   /// - Parameters:
-  ///   - range: The rows to decode.
+  ///   - range: The rows to decode, all within the matrix.
   ///   - weights: The whole matrix `[rows, columns]` in E4M3, row after row.
   ///   - scales: All scales `[scaleRows, scaleColumns]`, row after row.
   ///   - values: Room for the decoded rows `[range.count, columns]`.

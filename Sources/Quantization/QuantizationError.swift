@@ -10,6 +10,8 @@ public enum QuantizationError: Error, Equatable, Sendable {
   case sizeMismatch(TensorType, bytes: Int, values: Int)
   /// The value at the index is NaN, infinite or too great for the type's scale.
   case notRepresentable(TensorType, index: Int)
+  /// A matrix `[rows, columns]` can't have a scale for each tile `[rows, columns]`.
+  case invalidTiles(matrix: [Int], tile: [Int])
 }
 
 extension QuantizationError: CustomStringConvertible {
@@ -22,6 +24,8 @@ extension QuantizationError: CustomStringConvertible {
       "\(bytes) bytes of \(type.name) don't hold \(values) values"
     case .notRepresentable(let type, let index):
       "value \(index) is not finite or too great for \(type.name)"
+    case .invalidTiles(let matrix, let tile):
+      "a matrix of shape \(matrix) can't be divided into tiles of shape \(tile)"
     }
   }
 }
