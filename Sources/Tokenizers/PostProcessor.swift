@@ -21,13 +21,14 @@ struct PostProcessor: Sendable {
   static let none = PostProcessor(
     single: [.first(typeID: 0)], pair: [.first(typeID: 0), .second(typeID: 1)])
 
-  /// The form of BERT: `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]` with types 0 and 1.
-  static func bert(classification: Int32, separator: Int32) -> PostProcessor {
-    let start: [Part] = [
-      .special([classification], typeID: 0), .first(typeID: 0), .special([separator], typeID: 0),
-    ]
-    return PostProcessor(
-      single: start, pair: start + [.second(typeID: 1), .special([separator], typeID: 1)])
+  /// The form of BERT: `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]` with types 0 and 1;
+  /// without a token that is nil.
+  static func bert(classification: Int32?, separator: Int32?) -> PostProcessor {
+    func special(_ id: Int32?, _ typeID: Int32) -> [Part] {
+      id.map { [.special([$0], typeID: typeID)] } ?? []
+    }
+    let start = special(classification, 0) + [.first(typeID: 0)] + special(separator, 0)
+    return PostProcessor(single: start, pair: start + [.second(typeID: 1)] + special(separator, 1))
   }
 
   /// The form of RoBERTa: `<s> first </s>` or `<s> first </s></s> second </s>`, all of type 0.

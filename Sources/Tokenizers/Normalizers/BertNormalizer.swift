@@ -72,8 +72,11 @@ struct BertNormalizer: Normalizer {
     guard stripsAccents else { return emit(scalar, properties, into: &output) }
     if !properties.hasAny(.joinsPrevious) {
       flush(&segment, into: &output)
-      // Most letters have no part in decomposition at all.
-      if !properties.hasAny(.decomposes) { return emit(scalar, properties, into: &output) }
+      // Most letters have no part in decomposition at all. Some marks have none either.
+      if !properties.hasAny(.decomposes) {
+        if !properties.hasAny(.nonspacingMark) { emit(scalar, properties, into: &output) }
+        return
+      }
     }
     segment.append(scalar, properties, compatibly: false)
   }
