@@ -1,5 +1,21 @@
-/// Decoding of JSON strings that the parser has already checked.
+/// JSON strings: writing them, and decoding those that the parser has already checked.
 enum JSONString {
+  /// `text` in quotation marks, with what JSON requires escaped.
+  static func encode(_ text: String) -> String {
+    var encoded = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": encoded += "\\\""
+      case "\\": encoded += "\\\\"
+      case "\u{0}"..."\u{1F}":
+        let digits = String(scalar.value, radix: 16)
+        encoded += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: encoded.unicodeScalars.append(scalar)
+      }
+    }
+    return encoded + "\""
+  }
+
   /// Replaces the escapes of a string's text (RFC 8259, section 7).
   static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: text.count) { output, written in
