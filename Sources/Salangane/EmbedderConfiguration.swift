@@ -45,8 +45,9 @@ struct EmbedderConfiguration: Sendable {
 
   // MARK: sentence-transformers
 
-  /// `modules.json` lists the steps after the encoder. Without it sentence-transformers takes the mean of
-  /// the hidden states, not normalised.
+  /// Reads the steps after the encoder.
+  ///
+  /// Without a `modules.json` sentence-transformers takes the mean of the hidden states, not normalised.
   private mutating func readModules(_ directory: ModelDirectory) throws(ModelFileError) {
     guard let document = try directory.optionalJSON("modules.json") else { return }
     let file = document.file
