@@ -1,3 +1,4 @@
+import Foundation
 import SalanganeFiles
 import SalanganeTestSupport
 import Testing
@@ -53,6 +54,29 @@ import Testing
       let path = try directory.write(file.bytes, to: "model.gguf")
       #expect(try GGUFFile(path: path).version == Int(version))
     }
+  }
+
+  /// A file that is mostly a hole is as large as it likes: nothing may be reserved or walked for that.
+  @Test func hugeSparseFilesAreRefusedQuickly() throws {
+    let directory = try TemporaryDirectory()
+    let huge = UInt64(1) << 36
+    let payloads: [(type: UInt32, payload: [UInt8])] = [
+      (8, RawGGUF.number(huge)), (9, RawGGUF.array(of: 8, count: huge, [])),
+      (9, RawGGUF.array(of: 7, count: huge, [])), (9, RawGGUF.array(of: 9, count: huge, [])),
+    ]
+    for (type, payload) in payloads {
+      var file = RawGGUF()
+      file.set("x", type: type, payload)
+      let path = try directory.write(file.bytes, to: "model.gguf")
+      guard truncate(path, 1 << 42) == 0 else { return }
+      let error = #expect(throws: ModelFileError.self) { try GGUFFile(path: path) }
+      #expect(error?.description.contains("x: expected \(huge)") == true)
+    }
+    var file = RawGGUF()
+    file.tensorCount = 1 << 36
+    let path = try directory.write(file.bytes, to: "model.gguf")
+    guard truncate(path, 1 << 42) == 0 else { return }
+    #expect(throws: ModelFileError.self) { try GGUFFile(path: path) }
   }
 
   @Test func nestedArraysUpToTheLimit() throws {
