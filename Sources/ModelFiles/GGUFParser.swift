@@ -12,8 +12,7 @@ struct GGUFParser {
 
   /// The largest header, far beyond the ten megabytes or so of real vocabularies.
   ///
-  /// A sparse file of terabytes, which costs nothing to make,
-  /// would otherwise keep the checks busy for hours.
+  /// A sparse file of terabytes, which costs nothing to make, would otherwise keep the checks busy for hours.
   private static let largestHeader = 1 << 30
 
   /// Longer names than ggml's 63 bytes occur in no known file; this only keeps them bounded.
