@@ -80,6 +80,12 @@ let package = Package(
       dependencies: ["SalanganeQuantization", "SalanganeTestSupport"],
       path: "Tests/Quantization"),
     .testTarget(
+      name: "SalanganeKernelsTests", dependencies: ["SalanganeKernels", "SalanganeTestSupport"],
+      path: "Tests/Kernels"),
+    .testTarget(
+      name: "SalanganeTensorsTests", dependencies: ["SalanganeTensors", "SalanganeTestSupport"],
+      path: "Tests/Tensors"),
+    .testTarget(
       name: "SalanganeTokenizersTests",
       dependencies: ["SalanganeTokenizers", "SalanganeTestSupport"],
       path: "Tests/Tokenizers"),

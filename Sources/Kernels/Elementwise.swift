@@ -147,7 +147,9 @@ package func layerNormRows(
   }
 }
 
-/// `out = x * factors[row]`: every row of `[rows, columns]` times a number of its own. `out` may be `x`.
+/// Multiplies every row of a matrix by a number of its own.
+///
+/// `x` and `out` are `[rows, columns]` with a row stride each, `factors` is `[rows]`; `out` may be `x`.
 @inline(never)
 package func scaleRows(
   _ rows: Int, _ columns: Int, _ factors: UnsafePointer<Float>,

@@ -34,9 +34,11 @@ public enum InstructionSet: String, CaseIterable, Comparable, Sendable {
     return sets
   }()
 
-  /// The set that is used unless a caller asks for another: the one that `SALANGANE_ISA` names, or the
-  /// fastest available. A name in `SALANGANE_ISA` that isn't available is not used silently: see
-  /// `requested()`.
+  /// The set that is used unless a caller asks for another.
+  ///
+  /// It is the one that `SALANGANE_ISA` names, or else the fastest available.
+  ///
+  /// - Throws: `InstructionSetError` if `SALANGANE_ISA` names one that is unknown or can't run here.
   public static var preferred: InstructionSet {
     get throws(InstructionSetError) { try requested() ?? available.last ?? .portable }
   }
@@ -65,6 +67,9 @@ public enum InstructionSet: String, CaseIterable, Comparable, Sendable {
 public struct InstructionSetError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What was asked for.
   public let name: String
+
+  /// Creates an error about the set of that name.
+  public init(name: String) { self.name = name }
 
   /// One line that names the set and what is available instead.
   public var description: String {

@@ -15,8 +15,10 @@ package typealias Lanes = SIMD16<Float>
 /// Panels of 16 output columns of the largest tile that `matmulPanels` holds in registers.
 @inline(__always) var tilePanels: Int { 1 }
 
-/// `a * b + c`. On x86-64 without FMA a fused product would be a library call for every lane, so the
-/// portable set rounds twice there.
+/// The product of the first two, plus the third.
+///
+/// On x86-64 without FMA a fused product would be a library call for every lane, so the portable set rounds
+/// twice there.
 @inline(__always) func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes {
   #if arch(arm64)
     c.addingProduct(a, b)

@@ -1,4 +1,3 @@
-import COpenBLAS
 import SalanganeKernels
 
 /// What is done to a linear layer's output while it is still in the cache.
@@ -66,10 +65,7 @@ extension ComputeContext {
         }
         let firstColumn = panels.lowerBound * 16
         let columns = min(panels.upperBound * 16, out.columns) - firstColumn
-        switch activation {
-        case .none: break
-        case .gelu: kernels.geluRows(rows, columns, out.row(firstRow) + firstColumn, out.stride)
-        }
+        apply(activation, kernels, rows, columns, out.row(firstRow) + firstColumn, out.stride)
       }
     }
   }

@@ -171,7 +171,9 @@ package final class ThreadTeam: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
-  /// Ends the helpers; for teams of tests. The process's own team lives as long as the process.
+  /// Ends the helpers.
+  ///
+  /// For teams of tests: the process's own team lives as long as the process.
   package func stop() {
     stopping.store(true, ordering: .sequentiallyConsistent)
     pthread_mutex_lock(mutex)

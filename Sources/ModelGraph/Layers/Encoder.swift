@@ -1,0 +1,142 @@
+import SalanganeTensors
+
+/// One block of a post-norm transformer encoder (Vaswani et al., 2017, as BERT has it):
+/// `h = norm(x + attention(x)); y = norm(h + down(gelu(up(h))))`.
+package struct EncoderBlock: Sendable {
+  /// Queries, keys and values in one product: `[3 * hidden, hidden]`.
+  package let queryKeyValue: Linear
+  /// The attention's output projection.
+  package let attentionOutput: Linear
+  /// The norm after the attention.
+  package let attentionNorm: LayerNorm
+  /// The feed-forward network's first layer, before GELU.
+  package let up: Linear
+  /// The feed-forward network's second layer.
+  package let down: Linear
+  /// The norm after the feed-forward network.
+  package let outputNorm: LayerNorm
+}
+
+/// A bidirectional transformer encoder over token sequences packed without padding.
+package struct Encoder: Sendable {
+  /// Features of a hidden state.
+  package let hiddenSize: Int
+  /// Attention heads of a block.
+  package let heads: Int
+  /// The most tokens of a sequence: the rows of the position table.
+  package let maximumLength: Int
+  /// The rows of the token table.
+  package let vocabularySize: Int
+
+  let tokenEmbeddings: EmbeddingTable
+  let positionEmbeddings: EmbeddingTable
+  /// The row of token type 0, which every token of a plain text has.
+  let typeEmbedding: [Float]
+  let embeddingNorm: LayerNorm
+  let blocks: [EncoderBlock]
+
+  /// Features of a head.
+  package var headDimension: Int { hiddenSize / heads }
+
+  /// The hidden states after the last block.
+  ///
+  /// - Parameters:
+  ///   - tokens: The token ids of all sequences, one sequence after the other, each below
+  ///     `vocabularySize`.
+  ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
+  ///   - workspace: Memory for the activations; grows if it must.
+  ///   - layerInputs: Sees the hidden states before every block, `[tokens, hidden]`.
+  /// - Returns: `[tokens, hidden]`, in the workspace's memory.
+  /// - Throws: `CancellationError` between two blocks.
+  package func hiddenStates(
+    tokens: [Int32], offsets: [Int], workspace: inout EncoderWorkspace, context: ComputeContext,
+    cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
+  ) throws -> Matrix {
+    precondition(offsets.first == 0 && offsets.last == tokens.count)
+    workspace.reserve(rows: tokens.count)
+    let hidden = workspace.hidden
+    try embed(tokens, offsets: offsets, into: hidden, context)
+    embeddingNorm(hidden, into: hidden, context)
+    let scale = 1 / Float(headDimension).squareRoot()
+    for (index, block) in blocks.enumerated() {
+      try cancellation.check()
+      layerInputs?(index, hidden)
+      block.queryKeyValue(hidden, into: workspace.queryKeyValue, context)
+      context.bidirectionalAttention(
+        qkv: workspace.queryKeyValue, offsets: offsets, heads: heads, headDimension: headDimension,
+        scale: scale, into: workspace.attention)
+      block.attentionOutput(workspace.attention, into: workspace.projection, context)
+      block.attentionNorm(workspace.projection, residual: hidden, into: hidden, context)
+      block.up(hidden, activation: .gelu, into: workspace.intermediate, context)
+      block.down(workspace.intermediate, into: workspace.projection, context)
+      block.outputNorm(workspace.projection, residual: hidden, into: hidden, context)
+    }
+    return hidden
+  }
+
+  /// Token + type + position, before the norm.
+  private func embed(
+    _ tokens: [Int32], offsets: [Int], into hidden: Matrix, _ context: ComputeContext
+  ) throws {
+    let kernels = context.kernels
+    var positions = [Int](repeating: 0, count: tokens.count)
+    for (start, end) in zip(offsets, offsets.dropFirst()) {
+      precondition(end - start <= maximumLength)
+      for token in start..<end { positions[token] = token - start }
+    }
+    let rowsPerTask = 32
+    let size = hiddenSize
+    context.parallel(
+      tasks: (tokens.count + rowsPerTask - 1) / rowsPerTask, scratchCount: size
+    ) { task, _, scratch in
+      let first = task * rowsPerTask
+      for index in first..<min(first + rowsPerTask, tokens.count) {
+        let row = hidden.row(index)
+        tokenEmbeddings.copyRow(Int(tokens[index]), to: row)
+        kernels.addInPlace(size, typeEmbedding, row)
+        positionEmbeddings.copyRow(positions[index], to: scratch)
+        kernels.addInPlace(size, scratch, row)
+      }
+    }
+  }
+}
+
+/// The activations of an encoder run, reused from batch to batch.
+package struct EncoderWorkspace: Sendable {
+  private let hiddenSize: Int
+  private let intermediateSize: Int
+  fileprivate private(set) var hidden: Matrix
+  fileprivate private(set) var queryKeyValue: Matrix
+  fileprivate private(set) var attention: Matrix
+  fileprivate private(set) var projection: Matrix
+  fileprivate private(set) var intermediate: Matrix
+
+  /// Creates a workspace for an encoder, without room for tokens yet.
+  package init(for encoder: Encoder) {
+    hiddenSize = encoder.hiddenSize
+    intermediateSize = encoder.blocks.map(\.up.outputs).max() ?? 0
+    hidden = Matrix(rows: 0, columns: hiddenSize)
+    queryKeyValue = Matrix(rows: 0, columns: 3 * hiddenSize)
+    attention = hidden
+    projection = hidden
+    intermediate = Matrix(rows: 0, columns: intermediateSize)
+  }
+
+  /// Makes room for `rows` tokens, and uses just those.
+  fileprivate mutating func reserve(rows: Int) {
+    if hidden.capacity < rows {
+      // Rounded up, so that batches of about the same size don't allocate each time.
+      let capacity = (rows + 255) & ~255
+      hidden = Matrix(rows: capacity, columns: hiddenSize)
+      queryKeyValue = Matrix(rows: capacity, columns: 3 * hiddenSize)
+      attention = Matrix(rows: capacity, columns: hiddenSize)
+      projection = Matrix(rows: capacity, columns: hiddenSize)
+      intermediate = Matrix(rows: capacity, columns: intermediateSize)
+    }
+    hidden.setRows(rows)
+    queryKeyValue.setRows(rows)
+    attention.setRows(rows)
+    projection.setRows(rows)
+    intermediate.setRows(rows)
+  }
+}

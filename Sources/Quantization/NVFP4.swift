@@ -1,0 +1,32 @@
+import SalanganeFiles
+
+/// 64 values of E2M1 in 4 groups of 16: `scales: E4M3[4]`, `q: uint8[32]`; value = `scale * E2M1`.
+///
+/// Each group's 8 bytes of `q` hold its first 8 values in their low nibbles, the last 8 in the high ones. Scales
+/// are unsigned: ggml ignores their sign bit, and reads the NaN pattern 0x7f (not 0xff) as 0.
+public enum NVFP4: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .nvfp4 }
+
+  /// Decodes one block of 64 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    for group in 0..<4 {
+      let scale = halfScale(block.byte(group))
+      let first = 4 &+ group &* 8
+      let groupValues = values + group &* 16
+      for index in 0..<8 {
+        let pair = block.byte(first &+ index)
+        groupValues[index] = scale * CodeBook.doubledE2M1[Int(pair & 15)]
+        groupValues[index &+ 8] = scale * CodeBook.doubledE2M1[Int(pair >> 4)]
+      }
+    }
+  }
+
+  /// Half of what a scale means, because the code is doubled.
+  @inline(__always)
+  static func halfScale(_ bits: UInt8) -> Float {
+    if bits == 0x7f { return 0 }
+    return Float(bitPattern: widenedMagnitude(UInt32(bits & 0x7f) << 20, bias: 7)) * 0.5
+  }
+}

@@ -1,0 +1,30 @@
+import SalanganeFiles
+
+/// 256 values of 2 bits in 16 groups of 16: `scales: uint8[16]`, `q: uint8[64]`, `d: f16`, `dmin: f16`;
+/// value = `d * scale * q - dmin * minimum`.
+///
+/// A group's scale is the low nibble of its byte in `scales`, its minimum the high one. 32 bytes of `q` hold
+/// 128 values: bits 0 and 1 the first 32 of them, bits 2 and 3 the next 32, and so on.
+public enum Q2_K: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q2_K }
+
+  /// Decodes one block of 256 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let superScale = block.half(80)
+    let superMinimum = block.half(82)
+    for group in 0..<16 {
+      let packed = block.byte(group)
+      let scale = superScale * Float(packed & 15)
+      let minimum = superMinimum * Float(packed >> 4)
+      let first = 16 &+ (group >> 3) &* 32 &+ (group & 1) &* 16
+      let shift = UInt8(truncatingIfNeeded: group & 6)
+      let groupValues = values + group &* 16
+      for index in 0..<16 {
+        let quant = block.byte(first &+ index) &>> shift & 3
+        groupValues[index] = scale * Float(quant) - minimum
+      }
+    }
+  }
+}

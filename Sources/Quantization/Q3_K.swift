@@ -1,0 +1,33 @@
+import SalanganeFiles
+
+/// 256 values of 3 bits in 16 groups of 16: `high: uint8[32]`, `low: uint8[64]`, `scales: uint8[12]`, `d: f16`;
+/// value = `d * (scale - 32) * (q - 4)`.
+///
+/// 32 bytes of `low` hold the lower two bits of 128 values, laid out as in `Q2_K`. The third bit of values
+/// 32 k to 32 k + 31 is bit k of the 32 bytes of `high`. Of the 16 scales of 6 bits, the first 8 bytes hold the
+/// lower four bits (low nibbles: scales 0 to 7), and the last 4 the upper two, of scales 0 to 3 in bits 0 and 1.
+public enum Q3_K: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q3_K }
+
+  /// Decodes one block of 256 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let superScale = block.half(108)
+    for group in 0..<16 {
+      let lowBits = block.byte(96 &+ (group & 7)) &>> UInt8(truncatingIfNeeded: group >> 3 &* 4) & 15
+      let highBits = block.byte(104 &+ (group & 3)) &>> UInt8(truncatingIfNeeded: group >> 2 &* 2) & 3
+      let scale = superScale * Float(Int32(lowBits | highBits << 4) &- 32)
+      let firstLow = 32 &+ (group >> 3) &* 32 &+ (group & 1) &* 16
+      let lowShift = UInt8(truncatingIfNeeded: group & 6)
+      let firstHigh = (group & 1) &* 16
+      let highShift = UInt8(truncatingIfNeeded: group >> 1)
+      let groupValues = values + group &* 16
+      for index in 0..<16 {
+        let low = block.byte(firstLow &+ index) &>> lowShift & 3
+        let high = block.byte(firstHigh &+ index) &>> highShift & 1
+        groupValues[index] = scale * Float(Int32(low | high << 2) &- 4)
+      }
+    }
+  }
+}

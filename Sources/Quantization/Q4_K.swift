@@ -1,0 +1,31 @@
+import SalanganeFiles
+
+/// 256 values of 4 bits in 8 groups of 32: `d: f16`, `dmin: f16`, `scales: uint8[12]`, `q: uint8[128]`;
+/// value = `d * scale * q - dmin * minimum`.
+///
+/// 32 bytes of `q` hold two groups: one in the low nibbles, the next in the high ones. `SuperBlockScales`
+/// says how scales and minimums are packed.
+public enum Q4_K: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q4_K }
+
+  /// Decodes one block of 256 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let superScale = block.half(0)
+    let superMinimum = block.half(2)
+    let scales = SuperBlockScales(bytes: block + 4)
+    for group in 0..<8 {
+      let packed = scales[group]
+      let scale = superScale * Float(packed.scale)
+      let minimum = superMinimum * Float(packed.minimum)
+      let first = 16 &+ (group >> 1) &* 32
+      let shift = UInt8(truncatingIfNeeded: (group & 1) &* 4)
+      let groupValues = values + group &* 32
+      for index in 0..<32 {
+        let quant = block.byte(first &+ index) &>> shift & 15
+        groupValues[index] = scale * Float(quant) - minimum
+      }
+    }
+  }
+}

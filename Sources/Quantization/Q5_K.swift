@@ -1,0 +1,32 @@
+import SalanganeFiles
+
+/// 256 values of 5 bits in 8 groups of 32: `d: f16`, `dmin: f16`, `scales: uint8[12]`, `high: uint8[32]`,
+/// `low: uint8[128]`; value = `d * scale * q - dmin * minimum`.
+///
+/// Scales and the lower four bits lie as in `Q4_K`; the fifth bit of group k is bit k of the 32 bytes of `high`.
+public enum Q5_K: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q5_K }
+
+  /// Decodes one block of 256 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let superScale = block.half(0)
+    let superMinimum = block.half(2)
+    let scales = SuperBlockScales(bytes: block + 4)
+    for group in 0..<8 {
+      let packed = scales[group]
+      let scale = superScale * Float(packed.scale)
+      let minimum = superMinimum * Float(packed.minimum)
+      let firstLow = 48 &+ (group >> 1) &* 32
+      let lowShift = UInt8(truncatingIfNeeded: (group & 1) &* 4)
+      let highShift = UInt8(truncatingIfNeeded: group)
+      let groupValues = values + group &* 32
+      for index in 0..<32 {
+        let low = block.byte(firstLow &+ index) &>> lowShift & 15
+        let high = block.byte(16 &+ index) &>> highShift & 1
+        groupValues[index] = scale * Float(low | high << 4) - minimum
+      }
+    }
+  }
+}

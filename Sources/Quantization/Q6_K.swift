@@ -1,0 +1,32 @@
+import SalanganeFiles
+
+/// 256 values of 6 bits in 16 groups of 16: `low: uint8[128]`, `high: uint8[64]`, `scales: int8[16]`, `d: f16`;
+/// value = `d * scale * (q - 32)`.
+///
+/// Each half of the block (128 values) takes 64 bytes of `low`, whose low nibbles are values 0 to 63 and whose
+/// high ones are 64 to 127, and 32 bytes of `high`: bits 0 and 1 belong to values 0 to 31, 2 and 3 to 32 to 63,
+/// and so on.
+public enum Q6_K: BlockFormat {
+  /// The type this format decodes.
+  public static var type: TensorType { .q6_K }
+
+  /// Decodes one block of 256 values.
+  @inline(__always)
+  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let superScale = block.half(208)
+    for group in 0..<16 {
+      let scale = superScale * Float(block.signedByte(192 &+ group))
+      let half = group >> 3
+      let firstLow = half &* 64 &+ (group & 3) &* 16
+      let lowShift = UInt8(truncatingIfNeeded: group & 4)
+      let firstHigh = 128 &+ half &* 32 &+ (group & 1) &* 16
+      let highShift = UInt8(truncatingIfNeeded: group & 6)
+      let groupValues = values + group &* 16
+      for index in 0..<16 {
+        let low = block.byte(firstLow &+ index) &>> lowShift & 15
+        let high = block.byte(firstHigh &+ index) &>> highShift & 3
+        groupValues[index] = scale * Float(Int32(low | high << 4) &- 32)
+      }
+    }
+  }
+}
