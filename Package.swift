@@ -63,7 +63,8 @@ let package = Package(
     .target(
       name: "Salangane",
       dependencies: [
-        "SalanganeFiles", "SalanganeModelGraph", "SalanganeTensors", "SalanganeTokenizers",
+        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
+        "SalanganeTokenizers",
       ]),
     .executableTarget(
       name: "salangane-cli",

@@ -1,7 +1,7 @@
 import SalanganeFiles
 
 /// An architecture that is a bidirectional encoder.
-package protocol EncoderArchitecture {
+package protocol EncoderArchitecture: Sendable {
   /// The names by which files call it: `model_type` in `config.json`, `general.architecture` in GGUF.
   static var names: [String] { get }
 

@@ -1,0 +1,43 @@
+import SalanganeFiles
+
+extension TokenizerJSON {
+  /// Reads a normalizer.
+  static func normalizer(_ field: JSONField) throws(ModelFileError) -> any Normalizer {
+    let type = try field.type()
+    if let form = UnicodeNormalizer.Form(rawValue: type) { return UnicodeNormalizer(form: form) }
+    switch type {
+    case "Sequence":
+      var stages: [any Normalizer] = []
+      for element in try field.required("normalizers").elements() {
+        stages.append(try normalizer(element))
+      }
+      return SequenceNormalizer(stages: stages)
+    case "BertNormalizer":
+      let lowercases = try field.bool("lowercase", default: true)
+      return BertNormalizer(
+        cleansText: try field.bool("clean_text", default: true),
+        spacesIdeographs: try field.bool("handle_chinese_chars", default: true),
+        stripsAccents: try field.bool("strip_accents", default: lowercases), lowercases: lowercases)
+    case "Lowercase":
+      return LowercaseNormalizer()
+    case "StripAccents":
+      return CombiningMarkRemover()
+    case "Strip":
+      return WhitespaceTrimmer(
+        left: try field.bool("strip_left", default: true),
+        right: try field.bool("strip_right", default: true))
+    case "Prepend":
+      return PrependNormalizer(prefix: try field.required("prepend").utf8())
+    case "Replace":
+      guard let pattern = try field.required("pattern").object().optional("String") else {
+        throw field.unsupported("expected a plain pattern to replace, found a regular expression")
+      }
+      guard case let bytes = try pattern.utf8(), !bytes.isEmpty else {
+        throw pattern.malformed("expected a pattern that isn't empty")
+      }
+      return ReplaceNormalizer(pattern: bytes, replacement: try field.required("content").utf8())
+    default:
+      throw field.unsupported("expected a normalizer that is known here, found \"\(type)\"")
+    }
+  }
+}
