@@ -69,7 +69,7 @@ let package = Package(
     .executableTarget(
       name: "salangane-cli",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeTokenizers",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeTensors", "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),

@@ -16,7 +16,9 @@ struct SalanganeCommand: AsyncParsableCommand {
       written, 69 a model that isn't supported, 70 a defect of salangane.
       """,
     version: "0.1.0-dev",
-    subcommands: [Inspect.self, Tokenize.self, Detokenize.self])
+    subcommands: [
+      Inspect.self, Tokenize.self, Detokenize.self, Embed.self, Search.self, Bench.self,
+    ])
 }
 
 @main

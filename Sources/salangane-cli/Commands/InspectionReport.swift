@@ -199,7 +199,10 @@ struct InspectionReport {
       ("path", Self.line(checkpoint.path)),
       ("format", checkpoint.format.rawValue),
       ("architecture", Self.line(checkpoint.architecture)),
-      ("files", checkpoint.files.map { "\(Self.line($0.path)) (\(Self.size($0.count)))" }.joined(separator: ", ")),
+      (
+        "files",
+        checkpoint.files.map { "\(Self.line($0.path)) (\(Self.size($0.count)))" }.joined(separator: ", ")
+      ),
       ("tensors", "\(checkpoint.tensors.count) (\(Self.size(checkpoint.byteCount)))"),
       ("parameters", Self.quantity(parameterCount)),
     ]

@@ -64,7 +64,8 @@ final class InputFile {
     bytes.removeLast(count - max(0, result))
     guard result >= 0 else {
       throw ModelFileError(
-        .unreadable, file: name, expectation: "expected readable text, found \(String(cString: strerror(code)))")
+        .unreadable, file: name,
+        expectation: "expected readable text, found \(String(cString: strerror(code)))")
     }
     position += result
     return result > 0

@@ -11,15 +11,22 @@ enum InputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// A text of the input, or what is wrong with it.
 struct InputText {
-  /// The number of the line that it stands in, from 1; nil for a text of the command line.
-  var line: Int?
+  /// The number of the line that it comes from, counted from 1; 0 on the command line.
+  var line = 0
   /// The JSON text of the `id` that goes with it.
   var id: [UInt8]?
-  /// The text, or a line on what was expected.
-  var text: Result<String, Problem>
+  /// What is to be embedded.
+  var content: Result<Content, Problem>
+
+  /// A text, or a text that is split already.
+  enum Content {
+    case text(String)
+    case tokens([Int32])
+  }
 
   /// What is wrong with one line.
   struct Problem: Error {
+    /// What was expected, and what was found.
     let message: String
   }
 }
@@ -29,15 +36,21 @@ struct TextSource {
   /// What messages call the source.
   let name: String
 
-  private var texts: ArraySlice<String> = []
+  private var given: ArraySlice<InputText.Content> = []
+  private var path: String?
   private var lines: LineReader?
   private let format: InputFormat
   private let skipsBlankLines: Bool
 
   /// The texts of the command line.
-  init(texts: [String]) {
+  init(texts: [String]) { self.init(given: texts.map { .text($0) }) }
+
+  /// The token ids of the command line.
+  init(tokens: [[Int32]]) { self.init(given: tokens.map { .tokens($0) }) }
+
+  private init(given: [InputText.Content]) {
     name = "command line"
-    self.texts = texts[...]
+    self.given = given[...]
     format = .lines
     skipsBlankLines = false
   }
@@ -48,9 +61,23 @@ struct TextSource {
   init(path: String, format: InputFormat, skippingBlankLines skipsBlankLines: Bool = false) throws {
     let file = try InputFile(path: path)
     name = file.name
+    self.path = path
     lines = LineReader(file)
     self.format = format
     self.skipsBlankLines = skipsBlankLines || format == .jsonl
+  }
+
+  /// How many texts there are, counted in a pass of its own; nil if the source can be read only once.
+  ///
+  /// - Throws: `ModelFileError` if the file can't be read.
+  func count() throws -> Int? {
+    guard let path else { return given.count }
+    let file = try InputFile(path: path)
+    guard file.size != nil else { return nil }
+    var lines = LineReader(file)
+    var count = 0
+    while let line = try lines.next() { count += isSkipped(line) ? 0 : 1 }
+    return count
   }
 
   /// The share that has been read, 0 to 1; nil if the size isn't known.
@@ -66,46 +93,59 @@ struct TextSource {
     var batch: [InputText] = []
     var byteCount = 0
     while batch.count < limit, byteCount < 1 << 20, let text = try next() {
-      if case .success(let text) = text.text { byteCount += text.utf8.count }
+      if case .success(.text(let text)) = text.content { byteCount += text.utf8.count }
       batch.append(text)
     }
     return batch
   }
 
+  private func isSkipped(_ line: [UInt8]) -> Bool {
+    skipsBlankLines && line.allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) }
+  }
+
   private mutating func next() throws -> InputText? {
-    if let text = texts.popFirst() { return InputText(text: .success(text)) }
+    if let content = given.popFirst() { return InputText(content: .success(content)) }
     while let line = try lines?.next() {
-      if skipsBlankLines && line.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) { continue }
+      if isSkipped(line) { continue }
       let number = lines?.lineNumber ?? 0
       do throws(ModelFileError) {
-        return try format == .lines ? plain(line, number) : object(line, number)
+        var text = format == .lines ? try plain(line) : try object(line)
+        text.line = number
+        return text
       } catch {
         let message = [error.subject, error.expectation].compactMap { $0 }.joined(separator: ": ")
-        return InputText(line: number, text: .failure(.init(message: message)))
+        return InputText(line: number, content: .failure(.init(message: message)))
       }
     }
     return nil
   }
 
-  private func plain(_ line: [UInt8], _ number: Int) throws(ModelFileError) -> InputText {
+  private func plain(_ line: [UInt8]) throws(ModelFileError) -> InputText {
     guard let text = String(validating: line, as: UTF8.self) else {
       throw ModelFileError(.malformed, file: name, expectation: "expected UTF-8, found other bytes")
     }
-    return InputText(line: number, text: .success(text))
+    return InputText(content: .success(.text(text)))
   }
 
-  private func object(_ line: [UInt8], _ number: Int) throws(ModelFileError) -> InputText {
-    let root = try JSONDocument(line, file: name).root
+  private func object(_ line: [UInt8]) throws(ModelFileError) -> InputText {
+    let root: JSONValue
+    do throws(ModelFileError) {
+      root = try JSONDocument(line, file: name).root
+    } catch {
+      // To the reader every line is a text of its own; the number of ours is named with the error.
+      var error = error
+      error.expectation.replace("(line 1, column", with: "(column")
+      throw error
+    }
     guard root.kind == .object else {
       throw ModelFileError(.malformed, file: name, expectation: #"expected an object with "text""#)
     }
-    var text: InputText = InputText(
-      line: number, text: .failure(.init(message: #"text: expected a string"#)))
+    var text = InputText(content: .failure(.init(message: "text: expected a string")))
     for (position, member) in root.members.enumerated() {
       switch member.key.string {
       case "id": text.id = RawJSON.value(ofMember: position, in: line).map(Array.init)
       case "text":
-        if let string = member.value.string { text.text = .success(string) }
+        if let string = member.value.string { text.content = .success(.text(string)) }
       default: break
       }
     }
