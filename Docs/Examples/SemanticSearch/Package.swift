@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Inside the repository the package is taken by path. In your own package you write instead:
-//   .package(url: "https://github.com/.../salangane", from: "0.1.0")
+// Inside the repository Salangane is taken by path. A package of your own names the repository's URL and a version
+// instead, as the README shows.
 let package = Package(
   name: "SemanticSearch",
   platforms: [.macOS(.v26)],
