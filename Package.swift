@@ -69,7 +69,7 @@ let package = Package(
     .executableTarget(
       name: "salangane-cli",
       dependencies: [
-        "Salangane",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeTensors", "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),
@@ -97,6 +97,9 @@ let package = Package(
       name: "SalanganeTokenizersTests",
       dependencies: ["SalanganeTokenizers", "SalanganeTestSupport"],
       path: "Tests/Tokenizers"),
+    .testTarget(
+      name: "SalanganeCommandTests",
+      dependencies: ["salangane-cli", "SalanganeFiles", "SalanganeTestSupport"], path: "Tests/Command"),
   ] + instructionSetTargets,
   swiftLanguageModes: [.v6]
 )

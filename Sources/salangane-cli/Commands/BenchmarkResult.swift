@@ -1,0 +1,94 @@
+/// The measurements of one test.
+struct BenchmarkResult {
+  /// The name of the test.
+  let test: String
+  /// Texts or sequences of a batch.
+  let batch: Int
+  /// How many threads computed.
+  let threads: Int
+  /// The kernels.
+  let instructionSet: String
+  /// Who multiplied float matrices.
+  let backend: String
+  /// Tokens of one repetition.
+  let tokens: Int
+  /// The time that each repetition took.
+  let seconds: [Double]
+
+  /// The middle, the least and the greatest of several measurements.
+  private struct Summary {
+    let median: Double
+    let min: Double
+    let max: Double
+
+    init(_ values: [Double]) {
+      let sorted = values.sorted()
+      let middle = sorted.count / 2
+      median = sorted.count % 2 == 0 ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
+      min = sorted[0]
+      max = sorted[sorted.count - 1]
+    }
+  }
+
+  private var rates: Summary { Summary(seconds.map { Double(tokens) / $0 }) }
+  private var times: Summary { Summary(seconds) }
+
+  /// One JSON array, an object a test.
+  static func json(_ results: [BenchmarkResult]) -> [UInt8] {
+    var json = JSONWriter()
+    json.array { json in
+      for result in results {
+        json.object { json in
+          json.key("test")
+          json.value(result.test)
+          json.key("depth")
+          json.value(0)
+          json.key("batch")
+          json.value(result.batch)
+          json.key("threads")
+          json.value(result.threads)
+          json.key("isa")
+          json.value(result.instructionSet)
+          json.key("backend")
+          json.value(result.backend)
+          for (name, summary) in [("tokens_per_second", result.rates), ("seconds", result.times)] {
+            json.key(name)
+            json.object { json in
+              json.key("median")
+              json.value(summary.median)
+              json.key("min")
+              json.value(summary.min)
+              json.key("max")
+              json.value(summary.max)
+            }
+          }
+        }
+      }
+    }
+    json.newline()
+    return json.bytes
+  }
+
+  /// A header and a line a test.
+  static func csv(_ results: [BenchmarkResult]) -> String {
+    var text = "test,depth,batch,threads,isa,backend,tokens_per_second_median,tokens_per_second_min,"
+    text += "tokens_per_second_max,seconds_median,seconds_min,seconds_max\n"
+    for result in results {
+      let (rates, times) = (result.rates, result.times)
+      let numbers = [rates.median, rates.min, rates.max, times.median, times.min, times.max]
+      text += "\(result.test),0,\(result.batch),\(result.threads),\(result.instructionSet),\(result.backend),"
+      text += numbers.map(\.description).joined(separator: ",") + "\n"
+    }
+    return text
+  }
+
+  /// A line a test, for people.
+  static func text(_ results: [BenchmarkResult]) -> String {
+    results.map { result in
+      let rates = result.rates
+      let milliseconds = (result.times.median * 1e5).rounded() / 100
+      return "\(result.test): \(Int(rates.median)) tokens/s (\(Int(rates.min)) to \(Int(rates.max))), "
+        + "\(milliseconds) ms a batch, \(result.threads) threads, \(result.instructionSet), \(result.backend)\n"
+    }.joined()
+  }
+}

@@ -1,0 +1,104 @@
+import Salangane
+import SalanganeFiles
+
+/// Embeds what a source has to give, batch by batch, so that memory doesn't depend on how much that is.
+struct EmbeddingRun {
+  private let embedder: Embedder
+  private let model: String
+  private let role: EmbeddingRole
+  private let options: EmbeddingOptions
+  private let bar: ProgressBar
+  /// The first batch is small, so that the first rows come soon.
+  private var limit = 32
+  private var count = 0
+  private var failures = 0
+
+  private static let largestBatch = 1024
+  /// Only so many lines are reported one by one.
+  private static let mostReports = 20
+
+  /// Prepares a run.
+  ///
+  /// - Parameters:
+  ///   - embedder: The model.
+  ///   - model: What messages call it.
+  ///   - role: What the texts are for.
+  ///   - options: What is made of the model's output.
+  ///   - showsProgress: Whether a bar may show how far the run is.
+  init(
+    _ embedder: Embedder, model: String, role: EmbeddingRole, options: EmbeddingOptions, showsProgress: Bool
+  ) {
+    self.embedder = embedder
+    self.model = model
+    self.role = role
+    self.options = options
+    bar = ProgressBar("embedding", isShown: showsProgress)
+  }
+
+  /// The rows of the source's next texts, in their order; nil at its end.
+  ///
+  /// - Throws: What `Embedder` throws, and `ModelFileError` if the source can't be read or the model gives
+  ///   no finite vectors.
+  mutating func next(from source: inout TextSource) async throws -> [EmbeddingRow]? {
+    let batch = try source.nextBatch(limit: limit)
+    limit = min(limit * 2, Self.largestBatch)
+    guard !batch.isEmpty else { return nil }
+    let embeddings = try await embed(batch)
+    var row = 0
+    var rows: [EmbeddingRow] = []
+    rows.reserveCapacity(batch.count)
+    for input in batch {
+      switch input.content {
+      case .success:
+        let vector = EmbeddingRow.Vector(
+          values: embeddings[row], tokenCount: embeddings.tokenCounts[row],
+          isTruncated: embeddings.isTruncated[row])
+        rows.append(EmbeddingRow(input: input, result: .success(vector)))
+        row += 1
+      case .failure(let problem):
+        failures += 1
+        if failures <= Self.mostReports {
+          bar.finish()
+          StandardError.line("error: \(source.name): line \(input.line): \(problem.message)")
+        }
+        rows.append(EmbeddingRow(input: input, result: .failure(problem)))
+      }
+    }
+    count += batch.count
+    bar.update(source.progress, note: "\(count) texts")
+    return rows
+  }
+
+  private func embed(_ batch: [InputText]) async throws -> Embeddings {
+    var texts: [String] = []
+    var tokens: [[Int32]] = []
+    for input in batch {
+      switch input.content {
+      case .success(.text(let text)): texts.append(text)
+      case .success(.tokens(let ids)): tokens.append(ids)
+      case .failure: break
+      }
+    }
+    do {
+      // A source has texts or tokens, not both.
+      return tokens.isEmpty
+        ? try await embedder.embed(texts, as: role, options: options)
+        : try await embedder.embed(tokens: tokens, options: options)
+    } catch EmbeddingError.notFinite(let text) {
+      throw ModelFileError(
+        .malformed, file: model,
+        expectation: "expected finite vectors, but text \(count + text) has NaN or infinity in its own")
+    }
+  }
+
+  /// Takes the bar away.
+  func finish() { bar.finish() }
+
+  /// Fails if a text failed.
+  ///
+  /// - Throws: `InputError`.
+  func report(_ source: TextSource) throws {
+    guard failures > 0 else { return }
+    throw InputError("\(source.name): \(failures) of \(count) texts can't be embedded")
+  }
+}
