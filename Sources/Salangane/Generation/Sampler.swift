@@ -7,7 +7,7 @@
 /// Chooses tokens from logits, one after the other, as its options say.
 ///
 /// It keeps its memory from token to token: a choice allocates nothing after the first.
-struct Sampler {
+package struct Sampler {
   private let options: SamplingOptions
   private let vocabularySize: Int
   private let bias: [(id: Int, value: Float)]
@@ -31,7 +31,7 @@ struct Sampler {
   ///   - options: Valid options.
   ///   - vocabularySize: How many logits there are.
   ///   - seed: Where the random choice starts.
-  init(_ options: SamplingOptions, vocabularySize: Int, seed: UInt64) {
+  package init(_ options: SamplingOptions, vocabularySize: Int, seed: UInt64) {
     self.options = options
     self.vocabularySize = vocabularySize
     bias = options.logitBias.sorted { $0.key < $1.key }.map { (Int($0.key), $0.value) }
@@ -47,7 +47,7 @@ struct Sampler {
   }
 
   /// Tells the sampler of a token of the prompt, or of one that it chose.
-  mutating func accept(_ id: Int32) {
+  package mutating func accept(_ id: Int32) {
     guard !occurrences.isEmpty, id >= 0, Int(id) < vocabularySize else { return }
     occurrences[Int(id)] += 1
     guard options.penaltyWindow > 0 else { return }
@@ -63,7 +63,7 @@ struct Sampler {
   /// Chooses the next token.
   ///
   /// - Parameter logits: One a token; changed by bias and penalties.
-  mutating func choose(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
+  package mutating func choose(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
     for (id, value) in bias { logits[id] += value }
     applyPenalties(logits)
     guard options.temperature > 0 else { return Self.mostProbable(logits) }
@@ -220,7 +220,7 @@ struct SplitMixGenerator: RandomNumberGenerator {
 }
 
 /// The logarithm of the probability that the logits give a token.
-func logProbability(of id: Int32, in logits: UnsafeMutableBufferPointer<Float>) -> Float {
+package func logProbability(of id: Int32, in logits: UnsafeMutableBufferPointer<Float>) -> Float {
   var largest = -Float.infinity
   for logit in logits { largest = max(largest, logit) }
   var sum = 0.0

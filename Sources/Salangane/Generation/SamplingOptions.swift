@@ -53,7 +53,7 @@ public struct SamplingOptions: Sendable, Equatable {
   public static let greedy = SamplingOptions()
 
   /// The first value that is out of its range, as a name and what is expected.
-  func invalidValue(vocabularySize: Int) -> (name: String, expectation: String)? {
+  package func invalidValue(vocabularySize: Int) -> (name: String, expectation: String)? {
     if !(temperature >= 0 && temperature.isFinite) { return ("temperature", "a number of at least 0") }
     if topK < 0 { return ("top-k", "an integer of at least 0") }
     if !(topP > 0 && topP <= 1) { return ("top-p", "a number above 0, up to 1") }

@@ -1,7 +1,7 @@
 import SalanganeTokenizers
 
 /// Turns tokens into text as they come: never half a character, and never the start of a stop string.
-struct TextStreamer {
+package struct TextStreamer {
   private let tokenizer: any TextTokenizer
   private let stops: [[UInt8]]
   private let includesSpecialTokens: Bool
@@ -10,10 +10,10 @@ struct TextStreamer {
   private var isFirst = true
 
   /// The stop string that ended the text.
-  private(set) var stopString: String?
+  package private(set) var stopString: String?
 
   /// Creates a streamer.
-  init(_ tokenizer: any TextTokenizer, stopStrings: [String], includesSpecialTokens: Bool) {
+  package init(_ tokenizer: any TextTokenizer, stopStrings: [String], includesSpecialTokens: Bool) {
     self.tokenizer = tokenizer
     self.includesSpecialTokens = includesSpecialTokens
     stops = stopStrings.filter { !$0.isEmpty }.map { Array($0.utf8) }
@@ -23,7 +23,7 @@ struct TextStreamer {
   /// Takes a token, and returns the text that is now certain.
   ///
   /// - Throws: `TokenizerError.unknownID`.
-  mutating func append(_ id: Int32) throws(TokenizerError) -> String {
+  package mutating func append(_ id: Int32) throws(TokenizerError) -> String {
     if !includesSpecialTokens, tokenizer.isSpecial(id) { return "" }
     try tokenizer.appendText(of: id, isFirst: isFirst, to: &pending)
     isFirst = false
@@ -31,7 +31,7 @@ struct TextStreamer {
   }
 
   /// The text that was held back, when no token follows; an incomplete character becomes U+FFFD.
-  mutating func finish() -> String { release(all: true) }
+  package mutating func finish() -> String { release(all: true) }
 
   private mutating func release(all: Bool) -> String {
     if let (stop, place) = firstStop() {
