@@ -7,5 +7,6 @@
 @_exported import enum SalanganeModelGraph.Pooling
 @_exported import struct SalanganeTokenizers.EncodingOptions
 @_exported import protocol SalanganeTokenizers.TextTokenizer
+@_exported import struct SalanganeTokenizers.SpecialTokens
 @_exported import struct SalanganeTokenizers.TokenizedText
 @_exported import enum SalanganeTokenizers.TokenizerError
