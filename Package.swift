@@ -99,7 +99,11 @@ let package = Package(
       path: "Tests/Tokenizers"),
     .testTarget(
       name: "SalanganeCommandTests",
-      dependencies: ["salangane-cli", "SalanganeFiles", "SalanganeTestSupport"], path: "Tests/Command"),
+      dependencies: [
+        "salangane-cli", "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeTestSupport",
+        "SalanganeTokenizers",
+      ],
+      path: "Tests/Command"),
   ] + instructionSetTargets,
   swiftLanguageModes: [.v6]
 )

@@ -8,6 +8,8 @@ struct EmbeddingRun {
   private let role: EmbeddingRole
   private let options: EmbeddingOptions
   private let bar: ProgressBar
+  private var reducer: EmbeddingReducer?
+  private var keptDimensions: Int?
   /// The first batch is small, so that the first rows come soon.
   private var limit = 32
   private var count = 0
@@ -35,6 +37,19 @@ struct EmbeddingRun {
     bar = ProgressBar("embedding", isShown: showsProgress)
   }
 
+  /// Features of the vectors that the model gives.
+  var dimensions: Int { options.dimensions ?? embedder.dimensions }
+
+  /// Shortens the vectors of what follows by a PCA.
+  ///
+  /// - Parameters:
+  ///   - reducer: The PCA; nil for none.
+  ///   - dimensions: How many of its components are kept; nil for all.
+  mutating func reduce(by reducer: EmbeddingReducer?, keeping dimensions: Int?) {
+    self.reducer = reducer
+    keptDimensions = dimensions
+  }
+
   /// The rows of the source's next texts, in their order; nil at its end.
   ///
   /// - Throws: What `Embedder` throws, and `ModelFileError` if the source can't be read or the model gives
@@ -44,6 +59,15 @@ struct EmbeddingRun {
     limit = min(limit * 2, Self.largestBatch)
     guard !batch.isEmpty else { return nil }
     let embeddings = try await embed(batch)
+    count += batch.count
+    bar.update(source.progress, note: "\(count) texts")
+    return try reduced(rows(batch, embeddings, source))
+  }
+
+  /// Puts vectors and failures in the order of the input.
+  private mutating func rows(
+    _ batch: [InputText], _ embeddings: Embeddings, _ source: TextSource
+  ) -> [EmbeddingRow] {
     var row = 0
     var rows: [EmbeddingRow] = []
     rows.reserveCapacity(batch.count)
@@ -64,9 +88,25 @@ struct EmbeddingRun {
         rows.append(EmbeddingRow(input: input, result: .failure(problem)))
       }
     }
-    count += batch.count
-    bar.update(source.progress, note: "\(count) texts")
     return rows
+  }
+
+  /// The rows with their vectors shortened, if a PCA was set.
+  ///
+  /// - Throws: `EmbeddingError` if the PCA doesn't fit.
+  func reduced(_ rows: [EmbeddingRow]) throws -> [EmbeddingRow] {
+    guard let reducer else { return rows }
+    return try rows.map { row in
+      guard case .success(let vector) = row.result else { return row }
+      let reduced = try reducer.reduce(
+        Embeddings(
+          values: Array(vector.values), dimensions: dimensions, tokenCounts: [vector.tokenCount],
+          isTruncated: [vector.isTruncated]))
+      let short = EmbeddingRow.Vector(
+        values: reduced[0].prefix(keptDimensions ?? reducer.dimensions), tokenCount: vector.tokenCount,
+        isTruncated: vector.isTruncated)
+      return EmbeddingRow(input: row.input, result: .success(short))
+    }
   }
 
   private func embed(_ batch: [InputText]) async throws -> Embeddings {
@@ -85,9 +125,11 @@ struct EmbeddingRun {
         ? try await embedder.embed(texts, as: role, options: options)
         : try await embedder.embed(tokens: tokens, options: options)
     } catch EmbeddingError.notFinite(let text) {
+      // The model counts the texts that it got, we those of the input.
+      let usable = batch.indices.filter { (try? batch[$0].content.get()) != nil }
       throw ModelFileError(
         .malformed, file: model,
-        expectation: "expected finite vectors, but text \(count + text) has NaN or infinity in its own")
+        expectation: "expected finite vectors, found NaN or infinity in that of text \(count + usable[text])")
     }
   }
 

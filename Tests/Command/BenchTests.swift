@@ -1,0 +1,54 @@
+import Foundation
+import SalanganeKernels
+import SalanganeTestSupport
+import Testing
+
+@Suite struct BenchTests {
+  @Test func measuresEmbedding() async throws {
+    let arguments = [
+      "bench", "--embed", "--model", TinyModel.directory, "-b", "3", "-p", "16", "-r", "4", "-t", "2",
+    ]
+    let result = try await Command.run(arguments + ["--format", "json"])
+    #expect(result.status == 0, "\(result.errors)")
+    let tests = try #require(try result.json() as? [[String: Any]])
+    let test = try #require(tests.first)
+    #expect(tests.count == 1)
+    #expect(test["test"] as? String == "embed3x16")
+    #expect(test["depth"] as? Int == 0)
+    #expect(test["batch"] as? Int == 3)
+    #expect(test["threads"] as? Int == 2)
+    #expect(test["backend"] as? String == "native")
+    let rates = try #require(test["tokens_per_second"] as? [String: Double])
+    let seconds = try #require(test["seconds"] as? [String: Double])
+    for summary in [rates, seconds] {
+      let (least, middle, most) = (summary["min"] ?? 0, summary["median"] ?? 0, summary["max"] ?? 0)
+      #expect(0 < least && least <= middle && middle <= most)
+    }
+    #expect(abs((rates["max"] ?? 0) * (seconds["min"] ?? 0) - 48) < 1e-6)
+    let csv = try await Command.run(arguments + ["--format", "csv"])
+    #expect(csv.lines.map { $0.split(separator: ",").count } == [12, 12])
+    let text = try await Command.run(arguments)
+    #expect(text.text.hasPrefix("embed3x16: "))
+  }
+
+  /// The kernels are those that the CPU allows: ours here, or the one that `SALANGANE_EXPECTED_ISA` speaks
+  /// of if the command runs on an emulated one.
+  @Test func usesTheBestInstructionSet() async throws {
+    let environment = ProcessInfo.processInfo.environment
+    let expected = try environment["SALANGANE_EXPECTED_ISA"] ?? InstructionSet.preferred.rawValue
+    let result = try await Command.run(
+      [
+        "bench", "--embed", "--model", TinyModel.directory, "-b", "1", "-p", "8", "-r", "1", "--format",
+        "json",
+      ])
+    let tests = try #require(try result.json() as? [[String: Any]])
+    #expect(tests.first?["isa"] as? String == expected)
+    let best = try #require(InstructionSet(rawValue: expected))
+    for set in InstructionSet.allCases where set > best {
+      let refused = try await Command.run([
+        "embed", "--model", TinyModel.directory, "--isa", set.rawValue, "a",
+      ])
+      #expect(refused.status == 64)
+    }
+  }
+}
