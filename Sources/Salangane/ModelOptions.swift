@@ -16,17 +16,24 @@ public struct ModelOptions: Sendable {
   ///
   /// It bounds the memory for activations; vectors don't depend on it.
   public var batchTokens: Int
+  /// The most tokens of prompt and text together in generation; nil for what the model was trained for.
+  public var contextLength: Int?
+  /// How generation stores the keys and values of earlier tokens.
+  public var cacheType: KVCacheType
 
   /// Creates options; every one has a default.
   public init(
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
-    isMemoryMapped: Bool = true, batchTokens: Int = 4096
+    isMemoryMapped: Bool = true, batchTokens: Int = 4096, contextLength: Int? = nil,
+    cacheType: KVCacheType = .f16
   ) {
     self.threads = threads
     self.instructionSet = instructionSet
     self.backend = backend
     self.isMemoryMapped = isMemoryMapped
     self.batchTokens = batchTokens
+    self.contextLength = contextLength
+    self.cacheType = cacheType
   }
 }
 
@@ -45,5 +52,14 @@ extension ModelOptions {
       throw .invalidOption(name: "batchTokens", expectation: "1 to \(1 << 20), found \(batchTokens)")
     }
     return batchTokens
+  }
+
+  func contextLength(upTo trained: Int) throws(EmbeddingError) -> Int {
+    guard let contextLength else { return trained }
+    guard (1...trained).contains(contextLength) else {
+      throw .invalidOption(
+        name: "context length", expectation: "1 to \(trained), which the model was trained for, found \(contextLength)")
+    }
+    return contextLength
   }
 }

@@ -22,7 +22,7 @@ final class SequenceRunner: Sendable {
   /// How many token ids there are.
   let vocabularySize: Int
 
-  private let encoder: Encoder
+  private let backbone: Backbone
   private let kernels: KernelTable
   private let threads: Int
   private let batchTokens: Int
@@ -31,7 +31,7 @@ final class SequenceRunner: Sendable {
   /// What jobs reuse from one to the next.
   private struct RunMemory {
     let context: ComputeContext
-    var workspace: EncoderWorkspace
+    var workspace: Backbone.Workspace
   }
 
   /// Loads the model of a checkpoint, and whatever else a caller needs of it.
@@ -51,7 +51,6 @@ final class SequenceRunner: Sendable {
     let batchTokens = try options.validatedBatchTokens()
     return try await ComputeQueue.shared.run { team, cancellation in
       let checkpoint = try Checkpoint(path: path, options: .init(mapped: options.isMemoryMapped))
-      let architecture = try ArchitectureRegistry.encoder(for: checkpoint)
       let loader = WeightLoader(
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
@@ -59,26 +58,21 @@ final class SequenceRunner: Sendable {
       let extras = try extras(loader)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
-      let encoder = try architecture.loadEncoder(loader)
-      guard tokenizer.vocabularySize <= encoder.vocabularySize else {
-        throw ModelFileError(
-          .malformed, file: path, subject: "tokenizer",
-          expectation: "expected at most the model's \(encoder.vocabularySize) tokens, "
-            + "found \(tokenizer.vocabularySize)")
-      }
-      let runner = SequenceRunner(encoder, kernels: kernels, threads: threads, batchTokens: batchTokens)
+      let backbone = try Backbone(loader)
+      try tokenizer.check(vocabularySize: backbone.vocabularySize, path: path)
+      let runner = SequenceRunner(backbone, kernels: kernels, threads: threads, batchTokens: batchTokens)
       return (runner, tokenizer, extras)
     }
   }
 
-  private init(_ encoder: Encoder, kernels: KernelTable, threads: Int, batchTokens: Int) {
-    self.encoder = encoder
+  private init(_ backbone: Backbone, kernels: KernelTable, threads: Int, batchTokens: Int) {
+    self.backbone = backbone
     self.kernels = kernels
     self.threads = threads
     self.batchTokens = batchTokens
-    hiddenSize = encoder.hiddenSize
-    maximumLength = encoder.maximumLength
-    vocabularySize = encoder.vocabularySize
+    hiddenSize = backbone.hiddenSize
+    maximumLength = backbone.maximumLength
+    vocabularySize = backbone.vocabularySize
   }
 
   /// Checks that every sequence can be run.
@@ -92,9 +86,9 @@ final class SequenceRunner: Sendable {
       for id in sequence.ids where id < 0 || Int(id) >= vocabularySize {
         throw .invalidToken(id: Int(id), text: index, vocabularySize: vocabularySize)
       }
-      for type in sequence.typeIDs ?? [] where type < 0 || Int(type) >= encoder.tokenTypes {
+      for type in sequence.typeIDs ?? [] where type < 0 || Int(type) >= backbone.tokenTypes {
         throw .invalidOption(
-          name: "token type", expectation: "a type from 0 to \(encoder.tokenTypes - 1), found \(type)")
+          name: "token type", expectation: "a type from 0 to \(backbone.tokenTypes - 1), found \(type)")
       }
     }
   }
@@ -145,7 +139,7 @@ final class SequenceRunner: Sendable {
       memory.value
       ?? RunMemory(
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        workspace: EncoderWorkspace(for: encoder))
+        workspace: backbone.makeWorkspace())
     self.memory.value = nil
     defer { self.memory.value = memory }
     var offsets = [0]
@@ -159,10 +153,97 @@ final class SequenceRunner: Sendable {
     if batch.contains(where: { $0.typeIDs != nil }) {
       types = batch.flatMap { $0.typeIDs ?? [Int32](repeating: 0, count: $0.ids.count) }
     }
-    let hidden = try encoder.hiddenStates(
+    let hidden = try backbone.hiddenStates(
       tokens: tokens, offsets: offsets, typeIDs: types, workspace: &memory.workspace,
       context: memory.context, cancellation: cancellation)
     return reduce(hidden, offsets, memory.context)
+  }
+}
+
+/// The part of a model that turns tokens into hidden states.
+private enum Backbone: Sendable {
+  /// Every token sees all others.
+  case encoder(Encoder)
+  /// Every token sees those before it.
+  case decoder(Decoder)
+
+  enum Workspace {
+    case encoder(EncoderWorkspace)
+    case decoder(DecoderWorkspace)
+  }
+
+  /// Loads what the checkpoint's architecture asks for; of a decoder, without the output head.
+  init(_ loader: WeightLoader) throws {
+    switch try ArchitectureRegistry.architecture(for: loader.checkpoint) {
+    case .encoder(let architecture): self = .encoder(try architecture.loadEncoder(loader))
+    case .decoder(let architecture): self = .decoder(try architecture.loadDecoder(loader, loadsHead: false))
+    }
+  }
+
+  var hiddenSize: Int {
+    switch self {
+    case .encoder(let encoder): encoder.hiddenSize
+    case .decoder(let decoder): decoder.hiddenSize
+    }
+  }
+
+  var maximumLength: Int {
+    switch self {
+    case .encoder(let encoder): encoder.maximumLength
+    case .decoder(let decoder): decoder.contextLength
+    }
+  }
+
+  var vocabularySize: Int {
+    switch self {
+    case .encoder(let encoder): encoder.vocabularySize
+    case .decoder(let decoder): decoder.vocabularySize
+    }
+  }
+
+  var tokenTypes: Int {
+    switch self {
+    case .encoder(let encoder): encoder.tokenTypes
+    // A decoder has one type of tokens: ids of others are refused.
+    case .decoder: 1
+    }
+  }
+
+  func makeWorkspace() -> Workspace {
+    switch self {
+    case .encoder(let encoder): .encoder(EncoderWorkspace(for: encoder))
+    case .decoder(let decoder): .decoder(DecoderWorkspace(for: decoder))
+    }
+  }
+
+  func hiddenStates(
+    tokens: [Int32], offsets: [Int], typeIDs: [Int32]?, workspace: inout Workspace,
+    context: ComputeContext, cancellation: Cancellation
+  ) throws -> Matrix {
+    switch (self, workspace) {
+    case (.encoder(let encoder), .encoder(var memory)):
+      defer { workspace = .encoder(memory) }
+      return try encoder.hiddenStates(
+        tokens: tokens, offsets: offsets, typeIDs: typeIDs, workspace: &memory, context: context,
+        cancellation: cancellation)
+    case (.decoder(let decoder), .decoder(var memory)):
+      defer { workspace = .decoder(memory) }
+      return try decoder.hiddenStates(
+        tokens: tokens, offsets: offsets, workspace: &memory, context: context, cancellation: cancellation)
+    case (.encoder, .decoder), (.decoder, .encoder):
+      preconditionFailure("a workspace is made by its own backbone")
+    }
+  }
+}
+
+extension TextTokenizer {
+  /// Checks that a model has a row for every token.
+  func check(vocabularySize rows: Int, path: String) throws(ModelFileError) {
+    guard vocabularySize <= rows else {
+      throw ModelFileError(
+        .malformed, file: path, subject: "tokenizer",
+        expectation: "expected at most the model's \(rows) tokens, found \(vocabularySize)")
+    }
   }
 }
 
