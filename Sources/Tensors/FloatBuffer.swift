@@ -56,6 +56,19 @@ package struct Matrix: Sendable {
     buffer = FloatBuffer(count: rows * stride)
   }
 
+  private init(rows: Int, columns: Int, stride: Int, buffer: FloatBuffer) {
+    self.rows = rows
+    self.columns = columns
+    self.stride = stride
+    self.buffer = buffer
+  }
+
+  /// The first `count` columns, in the same memory: to be read, since kernels write whole vectors.
+  package func firstColumns(_ count: Int) -> Matrix {
+    precondition(count > 0 && count <= columns)
+    return Matrix(rows: rows, columns: count, stride: stride, buffer: buffer)
+  }
+
   /// The first element.
   package var base: UnsafeMutablePointer<Float> { buffer.base }
 
