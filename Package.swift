@@ -87,6 +87,13 @@ let package = Package(
       name: "SalanganeTensorsTests", dependencies: ["SalanganeTensors", "SalanganeTestSupport"],
       path: "Tests/Tensors"),
     .testTarget(
+      name: "SalanganeModelGraphTests",
+      dependencies: [
+        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
+        "SalanganeTestSupport",
+      ],
+      path: "Tests/ModelGraph"),
+    .testTarget(
       name: "SalanganeTokenizersTests",
       dependencies: ["SalanganeTokenizers", "SalanganeTestSupport"],
       path: "Tests/Tokenizers"),
