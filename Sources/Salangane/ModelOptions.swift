@@ -58,7 +58,8 @@ extension ModelOptions {
     guard let contextLength else { return trained }
     guard (1...trained).contains(contextLength) else {
       throw .invalidOption(
-        name: "context length", expectation: "1 to \(trained), which the model was trained for, found \(contextLength)")
+        name: "context length",
+        expectation: "1 to \(trained), which the model was trained for, found \(contextLength)")
     }
     return contextLength
   }
