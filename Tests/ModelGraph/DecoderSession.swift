@@ -16,7 +16,8 @@ final class DecoderSession {
     backend: MatmulBackend = .native
   ) throws {
     team = ThreadTeam()
-    context = ComputeContext(team: team, threads: threads, kernels: try KernelTable.table(for: set ?? .preferred))
+    context = ComputeContext(
+      team: team, threads: threads, kernels: try KernelTable.table(for: set ?? .preferred))
     let checkpoint = try Checkpoint(path: path)
     let loader = WeightLoader(
       checkpoint: checkpoint, context: context, backend: backend, cancellation: cancellation, progress: nil)
