@@ -18,9 +18,11 @@ struct GGUFTokenizer {
     let model = try string("model")
     switch model {
     case "bert": return try wordPiece()
-    default:
+    case "gpt2": return try byteLevelBPE()
+    case let other:
       throw failure(
-        .unsupported, "model", "expected one of the tokenizers \"bert\", found \"\(model ?? "none")\"")
+        other == nil ? .malformed : .unsupported, "model",
+        "expected one of the tokenizers bert, gpt2, found \"\(other ?? "none")\"")
     }
   }
 

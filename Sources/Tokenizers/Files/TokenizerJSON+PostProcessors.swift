@@ -104,6 +104,14 @@ extension TokenizerJSON {
       return WordPieceDecoder(
         prefix: try field.optional("prefix")?.utf8() ?? Array("##".utf8),
         cleansUp: try field.bool("cleanup", default: true))
+    case "ByteLevel":
+      return ByteLevelDecoder()
+    case "Sequence":
+      let parts = try field.required("decoders").elements()
+      guard parts.count == 1 else {
+        throw field.unsupported("expected one decoder in the sequence, found \(parts.count)")
+      }
+      return try decoder(parts[0])
     default:
       throw field.unsupported("expected a decoder that is known here, found \"\(type)\"")
     }

@@ -33,8 +33,40 @@ extension TokenizerJSON {
       for element in try field.required("pretokenizers").elements() { try add(element, to: &plan) }
     case "BertPreTokenizer":
       plan.stages.append(BertPreTokenizer())
+    case "Split":
+      plan.stages.append(try split(field))
+    case "Digits":
+      let individually = try field.bool("individual_digits", default: false)
+      plan.stages.append(
+        RunPreTokenizer(members: ScalarClass(properties: .numeric), longest: individually ? 1 : .max))
+    case "ByteLevel":
+      if try field.bool("add_prefix_space", default: true) {
+        // After another split, every piece would get a space of its own.
+        guard plan.stages.isEmpty else {
+          throw field.unsupported("expected \"add_prefix_space\" to be false after another pre-tokenizer")
+        }
+        plan.prefixesSpace = true
+      }
+      if try field.bool("use_regex", default: true) { plan.stages.append(GPT2PreTokenizer()) }
+      plan.isByteLevel = true
     default:
       throw field.unsupported("expected a pre-tokenizer that is known here, found \"\(type)\"")
     }
+  }
+
+  /// Reads a split at the matches of a pattern.
+  private static func split(_ field: JSONField) throws(ModelFileError) -> any PreTokenizer {
+    let behavior = try field.required("behavior").string()
+    guard behavior == "Isolated", try !field.bool("invert", default: false) else {
+      throw field.unsupported("expected a split that isolates its matches, found \"\(behavior)\" or inverted")
+    }
+    guard let pattern = try field.required("pattern").object().optional("Regex") else {
+      throw field.unsupported("expected a regular expression to split at, found a plain pattern")
+    }
+    let text = try pattern.string()
+    guard let preTokenizer = SplitPatterns.preTokenizer(for: text) else {
+      throw pattern.unsupported("expected a split pattern that is known here, found \(text)")
+    }
+    return preTokenizer
   }
 }

@@ -13,4 +13,6 @@ protocol TokenModel: Sendable {
 struct TokenModelScratch {
   /// Ends and hashes of the prefixes of a word.
   var prefixes: [(end: Int, hash: TokenHash)] = []
+  /// A piece in another alphabet.
+  var spelling: [UInt8] = []
 }

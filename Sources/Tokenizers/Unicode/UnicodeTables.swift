@@ -42,6 +42,8 @@ struct UnicodeProperties: OptionSet, Sendable {
   static let lowercases = UnicodeProperties(rawValue: 1 << 23)
   /// May be reordered or composed with what precedes it.
   static let joinsPrevious = UnicodeProperties(rawValue: 1 << 24)
+  /// A digit for the pre-tokenizer `Digits` (general category N).
+  static let numeric = UnicodeProperties(rawValue: 1 << 25)
 
   /// The canonical combining class, 0 for starters (Unicode Standard, section 3.11).
   var combiningClass: UInt8 { UInt8(truncatingIfNeeded: rawValue) }
