@@ -197,7 +197,7 @@ final class FileDescriptor {
   func failure(_ expectation: String) -> ModelFileError { FileSystem.failure(path, expectation) }
 }
 
-/// Small helpers around the calls of the system.
+/// Shorthands for calls of the system.
 enum FileSystem {
   /// What there is at a path.
   enum Item: Equatable {

@@ -7,6 +7,13 @@ struct GGUFParser {
 
   private let file: FileBytes
   private var position = 0
+  /// Where metadata and descriptions must end: at the end of the file, or earlier.
+  private let limit: Int
+
+  /// The largest header, far beyond the ten megabytes or so of real vocabularies.
+  ///
+  /// A sparse file of terabytes, which costs nothing to make, would otherwise keep the checks busy for hours.
+  private static let largestHeader = 1 << 30
 
   /// Longer names than ggml's 63 bytes occur in no known file; this only keeps them bounded.
   static let longestName = 512
@@ -15,6 +22,9 @@ struct GGUFParser {
   /// ggml has no arrays of arrays at all; the format allows them.
   private static let deepestNesting = 4
   static let mostDimensions = 4
+
+  /// Entries take more memory than the few bytes of the file that allow for them: what is larger grows.
+  private static let mostReserved = 1 << 14
 
   /// Raw values of `TensorType` from here on aren't type ids of GGUF.
   static let typeCount: UInt32 = 1000
@@ -33,17 +43,18 @@ struct GGUFParser {
 
   init(file: FileBytes) {
     self.file = file
+    limit = min(file.count, Self.largestHeader)
     metadata = GGUFMetadata(file: file, minimumCapacity: 0)
   }
 
   mutating func parse() throws(ModelFileError) {
     let (tensorCount, valueCount) = try parseHeader()
-    metadata = GGUFMetadata(file: file, minimumCapacity: valueCount)
+    metadata = GGUFMetadata(file: file, minimumCapacity: min(valueCount, Self.mostReserved))
     for number in 0..<valueCount { try parseKeyAndValue(number) }
     try parseAlignment()
     var infos: [Info] = []
-    var names = NameTable(minimumCapacity: tensorCount)
-    infos.reserveCapacity(tensorCount)
+    var names = NameTable(minimumCapacity: min(tensorCount, Self.mostReserved))
+    infos.reserveCapacity(min(tensorCount, Self.mostReserved))
     for number in 0..<tensorCount {
       let info = try parseTensorInfo(number)
       guard names.insert(info.name, number) else {
@@ -237,9 +248,10 @@ struct GGUFParser {
   }
 
   private mutating func skip(_ byteCount: Int, _ subject: String) throws(ModelFileError) {
-    guard byteCount <= file.count - position else {
+    guard byteCount <= limit - position else {
       throw failure(
-        "expected \(byteCount) more bytes at offset \(position), found the end of the file", subject)
+        "expected \(byteCount) more bytes at offset \(position), found only \(limit - position) left", subject
+      )
     }
     position += byteCount
   }
@@ -248,9 +260,10 @@ struct GGUFParser {
   private func count(
     _ count: UInt64, ofAtLeast size: Int, _ things: String, _ subject: String? = nil
   ) throws(ModelFileError) -> Int {
-    let left = file.count - position
+    let left = limit - position
     guard count <= UInt64(left / size) else {
-      throw failure("expected \(count) \(things) within the file, found only \(left) bytes left", subject)
+      let place = limit < file.count ? "first \(limit) bytes of the file" : "file"
+      throw failure("expected \(count) \(things) within the \(place), found only \(left) bytes left", subject)
     }
     return Int(count)
   }

@@ -1,7 +1,8 @@
 /// The hyper-parameters whose meaning is the same in `config.json` and in GGUF metadata.
 ///
-/// Names: transformers 5 and its older dialect; "GGUF" in ggml's documentation. What only one family has
-/// is declared by its architecture.
+/// Names: transformers 5 and its older dialect; "GGUF" in ggml's documentation. What only one family has,
+/// or has in a meaning of its own, is declared by its architecture: for latent attention, the numbers and
+/// sizes of key and value heads in GGUF are those of the latents.
 extension HyperparameterKey {
   // MARK: Sizes
 
@@ -25,7 +26,7 @@ extension HyperparameterKey {
     ["head_dim", "kv_channels"], gguf: ["attention.key_length"])
   /// The size of a value head.
   public static let valueHeadDimension = HyperparameterKey(
-    ["v_head_dim", "head_dim", "kv_channels"], gguf: ["attention.value_length"])
+    ["head_dim", "kv_channels"], gguf: ["attention.value_length"])
   /// The inner width of a dense feed-forward layer.
   public static let feedForwardSize = HyperparameterKey(
     ["intermediate_size", "ffn_hidden_size", "n_inner"], gguf: ["feed_forward_length"])

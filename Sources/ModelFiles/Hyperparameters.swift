@@ -21,6 +21,11 @@ public struct HyperparameterKey: Hashable, Sendable {
   public static func gguf(_ name: String) -> HyperparameterKey { .init([], gguf: [name]) }
 }
 
+extension HyperparameterKey: ExpressibleByStringLiteral {
+  /// Creates a key that only `config.json` has.
+  public init(stringLiteral name: String) { self.init(name) }
+}
+
 /// A model's hyper-parameters, out of a `config.json` or out of GGUF metadata.
 ///
 /// In `config.json`, names are looked up in `text_config` first, if there is one, and a `null` counts as

@@ -1,7 +1,7 @@
 /// JSON strings: writing them, and decoding those that the parser has already checked.
-enum JSONString {
+package enum JSONString {
   /// `text` in quotation marks, with what JSON requires escaped.
-  static func encode(_ text: String) -> String {
+  package static func encode(_ text: String) -> String {
     var encoded = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

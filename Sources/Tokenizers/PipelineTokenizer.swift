@@ -85,8 +85,9 @@ final class PipelineTokenizer: TextTokenizer {
     _ first: String, and second: String, options: EncodingOptions
   ) throws(TokenizerError) -> TokenizedText {
     let limit = try limit(of: options, isPair: true)
-    let left = tokenize(first, options: options, limit: limit)
-    let right = tokenize(second, options: options, limit: limit)
+    // Which of the two is the longer one decides who keeps an odd token: both are needed whole.
+    let left = tokenize(first, options: options, limit: .max / 4)
+    let right = tokenize(second, options: options, limit: .max / 4)
     let kept = PostProcessor.longestFirst(left.count, right.count, limit: limit)
     let result = postProcessor.process(
       left[..<kept.first], right[..<kept.second], addsSpecialTokens: options.addsSpecialTokens)
@@ -106,7 +107,7 @@ final class PipelineTokenizer: TextTokenizer {
     return min(length - special, .max / 4)
   }
 
-  /// The ids of a text without special tokens; not many more than `limit`, but more if it is too long.
+  /// The ids of a text without special tokens; not many more than `limit`, but more if they are too many.
   private func tokenize(_ text: String, options: EncodingOptions, limit: Int) -> [Int32] {
     var text = text
     return text.withUTF8 { utf8 in

@@ -24,7 +24,15 @@ public final class TemporaryDirectory: Sendable {
     let file = path(name)
     let parent = (file as NSString).deletingLastPathComponent
     try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
-    try Data(bytes).write(to: URL(fileURLWithPath: file))
+    // A file that is still mapped must not be cut short.
+    try? FileManager.default.removeItem(atPath: file)
+    // `Data.write` syncs, which tests with thousands of files feel.
+    guard let stream = fopen(file, "wb") else { throw CocoaError(.fileWriteUnknown) }
+    defer { fclose(stream) }
+    let contents = Array(bytes)
+    guard fwrite(contents, 1, contents.count, stream) == contents.count else {
+      throw CocoaError(.fileWriteOutOfSpace)
+    }
     return file
   }
 
