@@ -47,7 +47,7 @@ extension SentencePieceFile {
     let normal = ids(of: .normal).map { scores[Int($0)] }
     let userDefined = ids(of: .userDefined)
     // The greatest score begins at the smallest positive number, as SentencePiece has it.
-    let greatest = max(normal.max() ?? 0, .leastNormalMagnitude)
+    let greatest = normal.max() ?? 0
     return Unigram(
       vocabulary: vocabulary, matched: ids(of: .normal) + userDefined, scores: scores.map(Double.init),
       lowest: Double(normal.min() ?? 0), unknown: unknown, byteTokens: byteTokens, roundsSums: true,

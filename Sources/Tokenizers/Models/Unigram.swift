@@ -78,7 +78,7 @@ struct Unigram: TokenModel {
       if !hasSingle {
         let end = position + length
         let sum = unknownScore + score
-        offer(roundsSums ? Double(Float(sum)) : sum, unknown, position, end, shared, &paths)
+        offer(sum, unknown, position, end, shared, &paths)
         reach = max(reach, end)
       }
       position += length
@@ -91,7 +91,7 @@ struct Unigram: TokenModel {
   @inline(__always)
   private func score(of id: Int32, length: Int) -> Double {
     if let bonus, bonus.ids.contains(id) {
-      return Double(Float(length) * Float(bonus.perByte)) - 0.1
+      return Double(Float(Double(Float(length) * Float(bonus.perByte)) - 0.1))
     }
     return scores[Int(id)]
   }
@@ -102,10 +102,11 @@ struct Unigram: TokenModel {
   private func offer(
     _ score: Double, _ id: Int32, _ start: Int, _ end: Int, _ shared: Int, _ paths: inout [Path]
   ) {
+    let score = roundsSums ? Double(Float(score)) : score
     let index = end &- shared
     while paths.count <= index { paths.append(.none) }
     if paths[index].start < 0 || score > paths[index].score {
-      paths[index] = Path(score: roundsSums ? Double(Float(score)) : score, start: start, id: id)
+      paths[index] = Path(score: score, start: start, id: id)
     }
   }
 

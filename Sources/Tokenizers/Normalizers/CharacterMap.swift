@@ -36,11 +36,8 @@ struct CharacterMap: Sendable {
     replacements = Array(bytes[(4 + size)...])
     guard String(validating: replacements, as: UTF8.self) != nil else { throw .encoding }
     staysBeforeASCII = (0..<UInt8(128)).map { character in
-      (0..<UInt8(128)).allSatisfy { next in
-        // NUL ends every walk.
-        let text = [character, next]
-        return text.withUnsafeBufferPointer { replacement(of: $0, at: 0) == nil }
-      }
+      [character].withUnsafeBufferPointer { replacement(of: $0, at: 0) == nil }
+        && !(0..<UInt8(128)).contains { next in hasKeys(with: character, next) }
     }
   }
 
@@ -68,6 +65,19 @@ struct CharacterMap: Sendable {
       guard index < units.count else { return }
       if unit & 0x100 != 0, !body(position, Int(units[Int(index)] & 0x7FFF_FFFF)) { return }
     }
+  }
+
+  /// True if keys begin with these two bytes.
+  private func hasKeys(with first: UInt8, _ second: UInt8) -> Bool {
+    var index = Self.offset(units[0])
+    for byte in [first, second] {
+      index ^= UInt32(byte)
+      guard byte != 0, index < units.count, case let unit = units[Int(index)],
+        unit & 0x8000_00FF == UInt32(byte)
+      else { return false }
+      index ^= Self.offset(unit)
+    }
+    return true
   }
 
   @inline(__always)
