@@ -13,6 +13,8 @@ struct AddedToken: Sendable, Equatable {
   var isNormalized = false
   /// Controls the model and is no part of a text.
   var isSpecial = false
+  /// Is part of plain text too, and matched even where added tokens are not recognised.
+  var isPlainText = false
 }
 
 /// Finds added tokens in a text: at each place the longest, from left to right (as `AddedVocabulary` of the
