@@ -43,7 +43,7 @@ public final class Embedder: Sendable {
   ) async throws {
     let loaded = try await SequenceRunner.load(
       path: url.modelPath(), options: options, progress: progress
-    ) { loader in
+    ) { loader, _ in
       try EmbedderConfiguration(loader.checkpoint)
     }
     runner = loaded.runner

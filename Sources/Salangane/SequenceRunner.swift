@@ -44,7 +44,7 @@ final class SequenceRunner: Sendable {
   /// - Throws: What loading throws.
   static func load<Extras: Sendable>(
     path: String, options: ModelOptions, progress: (@Sendable (Double) -> Void)?,
-    _ extras: @escaping @Sendable (WeightLoader) throws -> Extras
+    _ extras: @escaping @Sendable (WeightLoader, any TextTokenizer) throws -> Extras
   ) async throws -> (runner: SequenceRunner, tokenizer: any TextTokenizer, extras: Extras) {
     let kernels = try KernelTable.table(for: options.instructionSet ?? .preferred)
     let threads = try options.validatedThreads()
@@ -55,9 +55,9 @@ final class SequenceRunner: Sendable {
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
         backend: options.backend, cancellation: cancellation, progress: progress)
-      let extras = try extras(loader)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
+      let extras = try extras(loader, tokenizer)
       let backbone = try Backbone(loader)
       try tokenizer.check(vocabularySize: backbone.vocabularySize, path: path)
       let runner = SequenceRunner(backbone, kernels: kernels, threads: threads, batchTokens: batchTokens)
