@@ -169,7 +169,9 @@ private struct CausalScratch {
   }
 }
 
-/// Some queries of one key and value head. Lane `i` is query head `i % groupSize` of the group, at the
+/// Some queries of one key and value head.
+///
+/// Lane `i` is query head `i % groupSize` of the group, at the
 /// span's row `i / groupSize`.
 private struct CausalHead {
   let kernels: KernelTable

@@ -176,15 +176,16 @@ extension Decoder {
   /// sequence beyond some thousand tokens needs less memory with `run` and a cache.
   ///
   /// - Parameters:
-  ///   - tokens: The valid token ids of all sequences, one sequence after the other.
+  ///   - tokens: The token ids of all sequences, one sequence after the other.
   ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
-  /// - Throws: `KVCacheError` for a sequence longer than the context; `CancellationError`.
+  /// - Throws: `DecoderError`; `KVCacheError` for a sequence longer than the context; `CancellationError`.
   package func hiddenStates(
     tokens: [Int32], offsets: [Int], workspace: inout DecoderWorkspace, context: ComputeContext,
     cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
     precondition(offsets.first == 0 && offsets.last == tokens.count)
+    try validate(tokens)
     let caches = workspace.transientCaches
     var spans: [SequenceSpan] = []
     spans.reserveCapacity(offsets.count - 1)
