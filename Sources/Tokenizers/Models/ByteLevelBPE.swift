@@ -1,5 +1,8 @@
 /// Byte-level byte pair encoding: a piece begins as its bytes, and the neighbours whose merge ranks first
-/// are joined until none are left (Sennrich et al. 2016; over bytes as in GPT-2, 2019).
+/// are joined until none are left.
+///
+/// Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016; over bytes as in
+/// GPT-2, 2019.
 struct ByteLevelBPE: TokenModel {
   private let merges: MergeTable
   /// The token of each byte, or -1.
@@ -61,7 +64,9 @@ struct ByteLevelBPE: TokenModel {
   private struct Symbol {
     var id: Int32
     var merge: MergeTable.Merge
-    /// Neighbours in the list of tokens that are left; -1 at the ends. Only the priority queue needs them.
+    /// Neighbours in the list of tokens that are left; -1 at the ends.
+    ///
+    /// Only the priority queue needs them.
     var previous: Int32 = -1
     var next: Int32 = -1
   }
