@@ -122,11 +122,11 @@ extension UnsafeBufferPointer where Element == UInt8 {
     return position
   }
 
-  /// The offset at which the white space that ends before `end` begins.
-  func skippingWhitespace(backFrom end: Int) -> Int {
+  /// The offset at which the white space that ends before `end` begins, but none before `start`.
+  func skippingWhitespace(backFrom end: Int, to start: Int = 0) -> Int {
     let tables = UnicodeTables.shared
     var position = end
-    while position > 0 {
+    while position > start {
       let (scalar, length) = scalar(before: position)
       guard tables.properties(of: scalar).hasAny(.whitespace) else { break }
       position -= length
