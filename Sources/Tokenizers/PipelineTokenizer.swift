@@ -21,7 +21,9 @@ final class PipelineTokenizer: TextTokenizer {
   let vocabularySize: Int
   let specialTokens: SpecialTokens
 
-  /// Puts the stages together. The ids of added tokens must be bounded by the caller, not negative, and
+  /// Puts the stages together.
+  ///
+  /// The ids of added tokens must be bounded by the caller, not negative, and
   /// unique.
   init(
     vocabulary: Vocabulary, addedTokens: [AddedToken], normalizer: (any Normalizer)?,
@@ -112,7 +114,8 @@ final class PipelineTokenizer: TextTokenizer {
     var text = text
     return text.withUTF8 { utf8 in
       var run = EncodingRun(
-        tokenizer: self, recognizesAddedTokens: options.recognizesAddedTokens, limit: limit)
+        tokenizer: self, recognizesAddedTokens: options.recognizesAddedTokens,
+        normalizesText: options.normalizesText, limit: limit)
       run.ids.reserveCapacity(min(utf8.count / 3, limit) + 8)
       run.encode(utf8)
       return run.ids
@@ -123,12 +126,16 @@ final class PipelineTokenizer: TextTokenizer {
   private struct EncodingRun {
     let tokenizer: PipelineTokenizer
     let recognizesAddedTokens: Bool
+    let normalizesText: Bool
     let limit: Int
     var ids: [Int32] = []
     private var scratch = TokenModelScratch()
     private var normalized: [UInt8] = []
 
-    init(tokenizer: PipelineTokenizer, recognizesAddedTokens: Bool, limit: Int) {
+    init(
+      tokenizer: PipelineTokenizer, recognizesAddedTokens: Bool, normalizesText: Bool, limit: Int
+    ) {
+      self.normalizesText = normalizesText
       self.tokenizer = tokenizer
       self.recognizesAddedTokens = recognizesAddedTokens
       self.limit = limit
@@ -151,7 +158,9 @@ final class PipelineTokenizer: TextTokenizer {
     }
 
     private mutating func encodeSegment(_ text: UTF8Text, isFirst: Bool) {
-      guard let normalizer = tokenizer.normalizer else { return encodeNormalized(text, isFirst: isFirst) }
+      guard normalizesText, let normalizer = tokenizer.normalizer else {
+        return encodeNormalized(text, isFirst: isFirst)
+      }
       normalized.removeAll(keepingCapacity: true)
       normalizer.normalize(text, into: &normalized)
       // Taken out while it is read, as the run is changed meanwhile.
