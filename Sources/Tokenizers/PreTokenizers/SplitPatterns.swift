@@ -1,6 +1,6 @@
 /// The split patterns that are known here: by their text, as a tokenizer.json has it, and by the names that
 /// GGUF files give them in `tokenizer.ggml.pre`.
-enum SplitPatterns {
+package enum SplitPatterns {
   private static let contractions = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)"#
   private static let lineBreaksAndSpace = #"\s*[\r\n]+|\s+(?!\S)|\s+"#
 
@@ -60,7 +60,7 @@ enum SplitPatterns {
   }
 
   /// The names, in the order in which messages list them.
-  static let names = [
+  package static let names = [
     "gpt-2", "llama-bpe", "llama3", "llama-v3", "qwen2", "qwen35", "deepseek-r1-qwen", "deepseek-llm",
     "deepseek-coder", "deepseek-v3", "chatglm-bpe", "glm4", "glm5",
   ]
@@ -81,6 +81,11 @@ enum SplitPatterns {
     case "deepseek-llm": Named(stages: deepSeekLLM)
     default: nil
     }
+  }
+
+  /// The pre-tokenizer that a name stands for, or nil for one that isn't known.
+  package static func preTokenizer(named name: String) -> (any PreTokenizer)? {
+    named(name).flatMap { PreTokenizerPlan(stages: $0.stages).preTokenizer }
   }
 
   private static let lineBreaks = RunPreTokenizer(
