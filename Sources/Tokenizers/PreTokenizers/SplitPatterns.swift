@@ -90,7 +90,7 @@ package enum SplitPatterns {
 
   private static let lineBreaks = RunPreTokenizer(
     members: ScalarClass(ranges: [0x0A...0x0A, 0x0D...0x0D]), longest: 1)
-  /// `[一-龥ࠀ-一가-퟿]+`
+  /// The pattern `[一-龥ࠀ-一가-퟿]+`.
   private static let eastAsian = RunPreTokenizer(
     members: ScalarClass(ranges: [0x4E00...0x9FA5, 0x800...0x4E00, 0xAC00...0xD7FF]))
   private static let digits = RunPreTokenizer(members: ScalarClass(properties: .numeric), longest: 1)
