@@ -12,6 +12,9 @@ final class PipelineTokenizer: TextTokenizer {
   /// Finds those of the raw tokens that are plain text.
   private let plainMatcher: AddedTokenMatcher
   private let normalizer: (any Normalizer)?
+  /// Whether the normalizer only chooses among equivalent spellings, such as NFC; others, such as those
+  /// that put marks in place of spaces, make of a text what the model knows.
+  private let choosesSpelling: Bool
   private let metaspace: Metaspace?
   private let preTokenizer: (any PreTokenizer)?
   private let model: any TokenModel
@@ -33,6 +36,7 @@ final class PipelineTokenizer: TextTokenizer {
   ) {
     self.vocabulary = vocabulary
     self.normalizer = normalizer
+    choosesSpelling = normalizer is UnicodeNormalizer
     self.metaspace = metaspace
     self.preTokenizer = preTokenizer
     self.model = model
@@ -158,7 +162,7 @@ final class PipelineTokenizer: TextTokenizer {
     }
 
     private mutating func encodeSegment(_ text: UTF8Text, isFirst: Bool) {
-      guard normalizesText, let normalizer = tokenizer.normalizer else {
+      guard let normalizer = tokenizer.normalizer, normalizesText || !tokenizer.choosesSpelling else {
         return encodeNormalized(text, isFirst: isFirst)
       }
       normalized.removeAll(keepingCapacity: true)

@@ -133,11 +133,13 @@ struct MalformedTokenizer: Sendable, CustomTestStringConvertible {
       "removing split", split(#"{"Regex":"\\p{N}"}"#, behavior: "Removed"), kind: .unsupported, #""Removed""#),
     json("dropout", byteLevel(rest: #""dropout":0.1,"#), kind: .unsupported, "dropout"),
     json(
-      "BPE over characters", byteLevel(split: #"{"type":"BertPreTokenizer"}"#), kind: .unsupported,
-      "expected BPE after"),
+      "bytes after spaces",
+      byteLevel(
+        split: #"{"type":"Sequence","pretokenizers":[{"type":"Metaspace"},{"type":"ByteLevel"}]}"#),
+      kind: .unsupported, "expected no pre-tokenizer"),
     MalformedTokenizer(
       testDescription: "neither file", files: ["config.json": "{}"], kind: .missing,
-      message: "expected a tokenizer.json or a vocab.txt"),
+      message: "expected a tokenizer.json, tokenizer.model or vocab.txt"),
     MalformedTokenizer(
       testDescription: "empty vocab.txt", files: ["vocab.txt": ""], message: "one token a line"),
     MalformedTokenizer(

@@ -41,7 +41,7 @@ extension GGUFTokenizer {
       decoder: WordPieceDecoder(prefix: prefix, cleansUp: true), specialTokens: special)
   }
 
-  /// The spelling that BERT's own files give a token.
+  /// A token in BERT's own spelling, or nil if it is spelled so already.
   ///
   /// The format marks the tokens that begin a word, with U+2581, where BERT's own files mark the others,
   /// with `##`. Tokens that no text contains are left as they are: control tokens, and with older
