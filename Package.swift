@@ -94,6 +94,13 @@ let package = Package(
       ],
       path: "Tests/Salangane"),
     .testTarget(
+      name: "SalanganeModelGraphTests",
+      dependencies: [
+        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
+        "SalanganeTestSupport",
+      ],
+      path: "Tests/ModelGraph"),
+    .testTarget(
       name: "SalanganeTokenizersTests",
       dependencies: ["SalanganeTokenizers", "SalanganeTestSupport"],
       path: "Tests/Tokenizers"),

@@ -45,6 +45,32 @@ public struct KernelTable: Sendable {
       Int, Int, UnsafeMutablePointer<Float>, Float, UnsafeMutablePointer<Float>,
       UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>
     ) -> Void
+  /// RMS normalisation (rows, columns, x, xStride, addend, addendStride, weight, epsilon, out, outStride).
+  public typealias RMSNorm =
+    @Sendable (
+      Int, Int, UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int, UnsafePointer<Float>, Float,
+      UnsafeMutablePointer<Float>, Int
+    ) -> Void
+  /// Rotation of heads by position (rows, half, x, stride, cosines, sines).
+  public typealias RotateRows =
+    @Sendable (Int, Int, UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>, UnsafePointer<Float>) -> Void
+  /// A gated activation in place (rows, columns, gate, up, stride).
+  public typealias GatedRows =
+    @Sendable (Int, Int, UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int) -> Void
+  /// A chunk of keys added to a running attention (queries, columns, chunkMaximum, chunkTotal, chunkOutput,
+  /// chunkStride, maximum, total, output, stride).
+  public typealias MergeAttention =
+    @Sendable (
+      Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Int,
+      UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Int
+    ) -> Void
+  /// Rounding to half precision (count, x, out).
+  public typealias RoundToHalf =
+    @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
+  /// Half-precision numbers as floats (count, x, out).
+  public typealias WidenHalf = @Sendable (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
+  /// Whether all numbers are finite (count, x).
+  public typealias AllFinite = @Sendable (Int, UnsafePointer<Float>) -> Bool
 
   /// The instructions that these kernels need.
   public let instructionSet: InstructionSet
@@ -64,6 +90,20 @@ public struct KernelTable: Sendable {
   public let dotProduct: DotProduct
   /// One chunk of a running softmax.
   public let softmaxChunk: SoftmaxChunk
+  /// RMS normalisation with an optional addition before it.
+  public let rmsNormRows: RMSNorm
+  /// Rotation of heads by position.
+  public let rotateRows: RotateRows
+  /// SwiGLU's activation.
+  public let swigluRows: GatedRows
+  /// A chunk of keys added to a running attention.
+  public let mergeAttention: MergeAttention
+  /// Rounding to half precision.
+  public let roundToHalf: RoundToHalf
+  /// Half-precision numbers as floats.
+  public let widenHalf: WidenHalf
+  /// Whether all numbers are finite.
+  public let allFinite: AllFinite
 
   /// Rows of a packed panel of left-hand operands.
   public static let packedRows = 12
@@ -76,7 +116,14 @@ public struct KernelTable: Sendable {
     packRows: SalanganeKernels.packRows, geluRows: SalanganeKernels.geluRows,
     layerNormRows: SalanganeKernels.layerNormRows, scaleRows: SalanganeKernels.scaleRows,
     addInPlace: SalanganeKernels.addInPlace, dotProduct: SalanganeKernels.dotProduct,
-    softmaxChunk: SalanganeKernels.softmaxChunk)
+    softmaxChunk: SalanganeKernels.softmaxChunk,
+    rmsNormRows: SalanganeKernels.rmsNormRows,
+    rotateRows: SalanganeKernels.rotateRows,
+    swigluRows: SalanganeKernels.swigluRows,
+    mergeAttention: SalanganeKernels.mergeAttention,
+    roundToHalf: SalanganeKernels.roundToHalf,
+    widenHalf: SalanganeKernels.widenHalf,
+    allFinite: SalanganeKernels.allFinite)
 
   #if arch(x86_64)
     private static let avx2 = KernelTable(
@@ -84,14 +131,28 @@ public struct KernelTable: Sendable {
       packRows: SalanganeKernelsAVX2.packRows, geluRows: SalanganeKernelsAVX2.geluRows,
       layerNormRows: SalanganeKernelsAVX2.layerNormRows, scaleRows: SalanganeKernelsAVX2.scaleRows,
       addInPlace: SalanganeKernelsAVX2.addInPlace, dotProduct: SalanganeKernelsAVX2.dotProduct,
-      softmaxChunk: SalanganeKernelsAVX2.softmaxChunk)
+      softmaxChunk: SalanganeKernelsAVX2.softmaxChunk,
+      rmsNormRows: SalanganeKernelsAVX2.rmsNormRows,
+      rotateRows: SalanganeKernelsAVX2.rotateRows,
+      swigluRows: SalanganeKernelsAVX2.swigluRows,
+      mergeAttention: SalanganeKernelsAVX2.mergeAttention,
+      roundToHalf: SalanganeKernelsAVX2.roundToHalf,
+      widenHalf: SalanganeKernelsAVX2.widenHalf,
+      allFinite: SalanganeKernelsAVX2.allFinite)
 
     private static let avx512 = KernelTable(
       instructionSet: .avx512, matmulPanels: SalanganeKernelsAVX512.matmulPanels,
       packRows: SalanganeKernelsAVX512.packRows, geluRows: SalanganeKernelsAVX512.geluRows,
       layerNormRows: SalanganeKernelsAVX512.layerNormRows,
       scaleRows: SalanganeKernelsAVX512.scaleRows, addInPlace: SalanganeKernelsAVX512.addInPlace,
-      dotProduct: SalanganeKernelsAVX512.dotProduct, softmaxChunk: SalanganeKernelsAVX512.softmaxChunk)
+      dotProduct: SalanganeKernelsAVX512.dotProduct, softmaxChunk: SalanganeKernelsAVX512.softmaxChunk,
+      rmsNormRows: SalanganeKernelsAVX512.rmsNormRows,
+      rotateRows: SalanganeKernelsAVX512.rotateRows,
+      swigluRows: SalanganeKernelsAVX512.swigluRows,
+      mergeAttention: SalanganeKernelsAVX512.mergeAttention,
+      roundToHalf: SalanganeKernelsAVX512.roundToHalf,
+      widenHalf: SalanganeKernelsAVX512.widenHalf,
+      allFinite: SalanganeKernelsAVX512.allFinite)
   #endif
 
   /// The kernels of an instruction set.

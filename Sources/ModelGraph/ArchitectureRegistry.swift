@@ -11,11 +11,52 @@ package protocol EncoderArchitecture: Sendable {
   static func loadEncoder(_ loader: WeightLoader) throws -> Encoder
 }
 
+/// An architecture that is a dense causal decoder: its hyper-parameters and its tensors' names.
+package protocol DecoderArchitecture: Sendable {
+  /// The names by which files call it: `model_type` in `config.json`, `general.architecture` in GGUF.
+  static var names: [String] { get }
+
+  /// Reads and checks the hyper-parameters.
+  ///
+  /// - Throws: `ModelFileError` naming the key and what was expected.
+  static func configuration(_ checkpoint: Checkpoint) throws(ModelFileError) -> DecoderConfiguration
+
+  /// What the tensors are called in safetensors.
+  static func tensorNames(_ checkpoint: Checkpoint) -> DecoderTensorNames
+
+  /// Loads a model of the architecture.
+  ///
+  /// - Parameters:
+  ///   - loader: Reads the checkpoint.
+  ///   - loadsHead: Whether logits will be asked for.
+  /// - Throws: `ModelFileError` for a file that isn't what the architecture expects; `CancellationError`.
+  static func loadDecoder(_ loader: WeightLoader, loadsHead: Bool) throws -> Decoder
+}
+
+extension DecoderArchitecture {
+  /// Loads a model whose blocks are all alike.
+  package static func loadDecoder(_ loader: WeightLoader, loadsHead: Bool) throws -> Decoder {
+    let checkpoint = loader.checkpoint
+    return try DecoderLoader(loader, configuration(checkpoint), tensorNames(checkpoint))
+      .decoder(loadsHead: loadsHead)
+  }
+}
+
 /// The architectures that the library runs: one line each.
 package enum ArchitectureRegistry {
   /// The bidirectional encoders.
   package static let encoders: [any EncoderArchitecture.Type] = [
     BERT.self
+  ]
+
+  /// The causal decoders.
+  package static let decoders: [any DecoderArchitecture.Type] = [
+    Qwen.self,
+    Qwen2.self,
+    Qwen3.self,
+    Llama.self,
+    GLM.self,
+    GLM4.self,
   ]
 
   /// The encoder architecture of a checkpoint.
@@ -26,10 +67,42 @@ package enum ArchitectureRegistry {
   {
     let name = checkpoint.architecture
     if let architecture = encoders.first(where: { $0.names.contains(name) }) { return architecture }
-    let known = encoders.flatMap { $0.names }.joined(separator: ", ")
-    throw ModelFileError(
+    throw unknown(checkpoint, known: encoders.flatMap { $0.names })
+  }
+
+  /// The decoder architecture of a checkpoint.
+  ///
+  /// - Throws: `ModelFileError` (`unsupported`) naming the architecture if it isn't one of ours.
+  package static func decoder(for checkpoint: Checkpoint) throws(ModelFileError)
+    -> any DecoderArchitecture.Type
+  {
+    let name = checkpoint.architecture
+    if let architecture = decoders.first(where: { $0.names.contains(name) }) { return architecture }
+    throw unknown(checkpoint, known: decoders.flatMap { $0.names })
+  }
+
+  /// What a model is made of.
+  package enum Architecture: Sendable {
+    /// A bidirectional encoder.
+    case encoder(any EncoderArchitecture.Type)
+    /// A causal decoder.
+    case decoder(any DecoderArchitecture.Type)
+  }
+
+  /// The architecture of a checkpoint, of either kind.
+  ///
+  /// - Throws: `ModelFileError` (`unsupported`) naming the architecture if it isn't one of ours.
+  package static func architecture(for checkpoint: Checkpoint) throws(ModelFileError) -> Architecture {
+    let name = checkpoint.architecture
+    if let architecture = encoders.first(where: { $0.names.contains(name) }) { return .encoder(architecture) }
+    if let architecture = decoders.first(where: { $0.names.contains(name) }) { return .decoder(architecture) }
+    throw unknown(checkpoint, known: encoders.flatMap { $0.names } + decoders.flatMap { $0.names })
+  }
+
+  private static func unknown(_ checkpoint: Checkpoint, known: [String]) -> ModelFileError {
+    ModelFileError(
       .unsupported, file: checkpoint.hyperparameters.file,
       subject: checkpoint.hyperparameters.isGGUF ? "general.architecture" : "model_type",
-      expectation: "expected one of \(known), found \"\(name)\"")
+      expectation: "expected one of \(known.joined(separator: ", ")), found \"\(checkpoint.architecture)\"")
   }
 }

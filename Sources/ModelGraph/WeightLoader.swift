@@ -63,20 +63,21 @@ package struct WeightLoader {
 
   /// All values of a tensor.
   package func values(of tensor: StoredTensor) throws(ModelFileError) -> [Float] {
-    var values = [Float](repeating: 0, count: tensor.elementCount)
-    do {
-      try tensor.withUnsafeBytes { bytes in
-        try values.withUnsafeMutableBufferPointer { try Dequantizer.decode(tensor.type, bytes, into: $0) }
-      }
-    } catch {
+    try StoredValues.floats(of: tensor)
+  }
+
+  /// The first of `names` that the checkpoint has, a matrix with at least as many rows.
+  ///
+  /// - Throws: `ModelFileError` for a missing tensor or a wrong shape or type.
+  package func matrix(_ names: [String], rows: Int, columns: Int) throws(ModelFileError) -> StoredTensor {
+    let name = names.first { checkpoint[$0] != nil } ?? names[0]
+    let tensor = try checkpoint.tensor(name)
+    guard tensor.shape.count == 2, tensor.shape[0] >= rows, tensor.shape[1] == columns else {
       throw ModelFileError(
-        .malformed, file: tensor.file.path, subject: tensor.name, expectation: "\(error)")
+        .malformed, file: tensor.file.path, subject: name,
+        expectation: "expected at least \(rows) rows of \(columns) values, found shape \(tensor.shape)")
     }
-    guard values.allSatisfy(\.isFinite) else {
-      throw ModelFileError(
-        .malformed, file: tensor.file.path, subject: tensor.name, expectation: "expected finite values")
-    }
-    return values
+    return try decodable(name, shape: tensor.shape)
   }
 
   /// A linear layer out of one or several weight tensors, whose output features follow each other.
@@ -90,16 +91,17 @@ package struct WeightLoader {
     var sources: [RowSource] = []
     var bias: [Float]?
     for part in parts {
-      let stored = try tensor(part.weight, shape: [part.outputs, inputs])
-      guard let source = RowSource(stored) else {
-        throw ModelFileError(
-          .unsupported, file: stored.file.path, subject: stored.name,
-          expectation: "expected a type that decodes to floats, found \(stored.type.name)")
-      }
-      sources.append(source)
-      if let name = part.bias {
-        bias = (bias ?? []) + (try values(name, count: part.outputs))
-      }
+      let stored =
+        part.mayHaveMoreRows
+        ? try matrix(part.weight, rows: part.outputs, columns: inputs)
+        : try tensor(part.weight, shape: [part.outputs, inputs])
+      sources.append(
+        try RowSource(stored, rows: part.outputs, order: part.order, checkpoint: checkpoint))
+      guard !part.biases.isEmpty else { continue }
+      var values: [Float] = []
+      for piece in part.biases { values += try self.values(piece.names, count: piece.count) }
+      precondition(values.count == part.outputs)
+      bias = (bias ?? []) + values.indices.map { values[part.order.storedRow($0)] }
     }
     let outputs = parts.reduce(0) { $0 + $1.outputs }
     precondition(bias == nil || bias?.count == outputs, "all parts have a bias, or none")
@@ -112,55 +114,29 @@ package struct WeightLoader {
 
 /// One tensor of a linear layer: by which names it may go, and how many output features it has.
 package struct LinearPart {
+  /// The names that the weights may have.
   let weight: [String]
-  let bias: [String]?
+  /// The bias tensors, one after the other: the names that each may have, and its values; empty for none.
+  let biases: [(names: [String], count: Int)]
   let outputs: Int
+  let order: RowOrder
+  /// Whether rows behind the first `outputs` are left out.
+  let mayHaveMoreRows: Bool
+
+  /// Describes a tensor with at most one bias.
+  package init(weight: [String], bias: [String]?, outputs: Int) {
+    self.init(weight: weight, biases: bias.map { [($0, outputs)] } ?? [], outputs: outputs)
+  }
 
   /// Describes a tensor.
-  package init(weight: [String], bias: [String]?, outputs: Int) {
+  package init(
+    weight: [String], biases: [(names: [String], count: Int)], outputs: Int, order: RowOrder = .stored,
+    mayHaveMoreRows: Bool = false
+  ) {
     self.weight = weight
-    self.bias = bias
+    self.biases = biases
     self.outputs = outputs
-  }
-}
-
-/// The rows of a stored matrix, decoded one at a time.
-private struct RowSource: Sendable {
-  let tensor: StoredTensor
-  let format: any BlockFormat.Type
-  let rowBytes: Int
-
-  init?(_ tensor: StoredTensor) {
-    guard let format = Dequantizer.format(of: tensor.type),
-      let rowBytes = tensor.type.byteCount(ofValues: tensor.shape[1])
-    else { return nil }
-    self.tensor = tensor
-    self.format = format
-    self.rowBytes = rowBytes
-  }
-}
-
-/// Several matrices on top of each other, as one.
-private struct RowTable: Sendable {
-  private let sources: [RowSource]
-
-  init(_ sources: [RowSource]) { self.sources = sources }
-
-  func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
-    var row = row
-    for source in sources {
-      let rows = source.tensor.shape[0]
-      if row < rows {
-        let columns = source.tensor.shape[1]
-        source.tensor.withUnsafeBytes { bytes in
-          guard let base = bytes.baseAddress else { return }
-          source.format.decode(
-            base + row * source.rowBytes, count: columns / source.format.type.valuesPerBlock,
-            into: destination)
-        }
-        return
-      }
-      row -= rows
-    }
+    self.order = order
+    self.mayHaveMoreRows = mayHaveMoreRows
   }
 }

@@ -11,6 +11,10 @@ package final class ComputeContext {
   /// The kernels of the chosen instruction set.
   package let kernels: KernelTable
   private var scratch: [FloatBuffer]
+  /// Where each worker's scratch starts.
+  private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+  /// A number for each worker, for what must outlive a task; not initialised.
+  let workerValues: UnsafeMutablePointer<Int>
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
@@ -18,6 +22,13 @@ package final class ComputeContext {
     self.threads = max(1, threads)
     self.kernels = kernels
     scratch = []
+    bases = .allocate(capacity: self.threads)
+    workerValues = .allocate(capacity: self.threads)
+  }
+
+  deinit {
+    bases.deallocate()
+    workerValues.deallocate()
   }
 
   /// Runs tasks on the team; each gets scratch of at least `scratchCount` floats, which belongs to its
@@ -29,12 +40,11 @@ package final class ComputeContext {
     if scratch.count < threads || (scratch.first?.count ?? 0) < scratchCount {
       let count = max(scratchCount, scratch.first?.count ?? 0)
       scratch = (0..<threads).map { _ in FloatBuffer(count: count) }
+      for worker in 0..<threads { bases[worker] = scratch[worker].base }
     }
-    let bases = scratch.map(\.base)
-    bases.withUnsafeBufferPointer { bases in
-      team.run(tasks: tasks, width: threads) { task, worker in
-        body(task, worker, bases[worker])
-      }
+    let bases = bases
+    team.run(tasks: tasks, width: threads) { task, worker in
+      body(task, worker, bases[worker])
     }
   }
 }

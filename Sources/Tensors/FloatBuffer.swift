@@ -46,6 +46,7 @@ package struct Matrix: Sendable {
   package let columns: Int
   /// Floats from one row to the next.
   package let stride: Int
+  private let firstRow: Int
   private let buffer: FloatBuffer
 
   /// Allocates `[rows, columns]`, not initialised.
@@ -53,17 +54,42 @@ package struct Matrix: Sendable {
     self.rows = rows
     self.columns = columns
     stride = (columns + 15) & ~15
+    firstRow = 0
     buffer = FloatBuffer(count: rows * stride)
   }
 
+  private init(rows: Int, columns: Int, stride: Int, firstRow: Int, buffer: FloatBuffer) {
+    self.rows = rows
+    self.columns = columns
+    self.stride = stride
+    self.firstRow = firstRow
+    self.buffer = buffer
+  }
+
+  /// The first `count` columns, in the same memory: to be read, since kernels write whole vectors.
+  package func firstColumns(_ count: Int) -> Matrix {
+    precondition(count > 0 && count <= columns)
+    return Matrix(rows: rows, columns: count, stride: stride, firstRow: firstRow, buffer: buffer)
+  }
+
+  /// Some of the rows, in the same memory.
+  package func rows(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+    return Matrix(
+      rows: range.count, columns: columns, stride: stride, firstRow: firstRow + range.lowerBound,
+      buffer: buffer)
+  }
+
   /// The first element.
-  package var base: UnsafeMutablePointer<Float> { buffer.base }
+  package var base: UnsafeMutablePointer<Float> { row(0) }
 
   /// The first element of a row.
-  package func row(_ index: Int) -> UnsafeMutablePointer<Float> { buffer.base + index * stride }
+  package func row(_ index: Int) -> UnsafeMutablePointer<Float> {
+    buffer.base + (firstRow + index) * stride
+  }
 
   /// How many rows the memory has room for.
-  package var capacity: Int { buffer.count / stride }
+  package var capacity: Int { buffer.count / stride - firstRow }
 
   /// Uses the first `count` rows only.
   package mutating func setRows(_ count: Int) {

@@ -28,45 +28,43 @@ extension ComputeContext {
     let width = KernelTable.packedRows
     let kernels = kernels
     // Which block of rows lies packed in each worker's scratch: neighbouring tasks share it.
-    var packed = [Int](repeating: -1, count: threads)
-    packed.withUnsafeMutableBufferPointer { packed in
-      nonisolated(unsafe) let packed = packed
-      parallel(tasks: plan.tasks, scratchCount: plan.blockRows * w.columns) { task, worker, scratch in
-        let block = task / plan.panelGroups
-        let firstRow = block * plan.blockRows
-        let rows = min(plan.blockRows, x.rows - firstRow)
-        if packed[worker] != block {
-          packed[worker] = block
-          var row = 0
-          while row < rows {
-            let count = min(width, rows - row)
-            kernels.packRows(
-              count, width, w.columns, x.row(firstRow + row), x.stride, scratch + row * w.columns)
-            row += width
-          }
+    let packed = workerValues
+    packed.update(repeating: -1, count: threads)
+    parallel(tasks: plan.tasks, scratchCount: plan.blockRows * w.columns) { task, worker, scratch in
+      let block = task / plan.panelGroups
+      let firstRow = block * plan.blockRows
+      let rows = min(plan.blockRows, x.rows - firstRow)
+      if packed[worker] != block {
+        packed[worker] = block
+        var row = 0
+        while row < rows {
+          let count = min(width, rows - row)
+          kernels.packRows(
+            count, width, w.columns, x.row(firstRow + row), x.stride, scratch + row * w.columns)
+          row += width
         }
-        let panels = plan.panelRange(task % plan.panelGroups)
-        var panel = panels.lowerBound
-        while panel < panels.upperBound {
-          // A few panels stay in the first-level cache while all rows of the block pass by.
-          let count = min(plan.panelsPerPass, panels.upperBound - panel)
-          var row = 0
-          while row < rows {
-            let tile = min(width, rows - row)
-            var start = bias
-            if let bias { start = bias + panel * 16 }
-            kernels.matmulPanels(
-              tile, count, w.columns, scratch + row * w.columns, width,
-              w.panel(panel), 16, w.panelStride,
-              out.row(firstRow + row) + panel * 16, out.stride, start, 0)
-            row += width
-          }
-          panel += count
-        }
-        let firstColumn = panels.lowerBound * 16
-        let columns = min(panels.upperBound * 16, out.columns) - firstColumn
-        apply(activation, kernels, rows, columns, out.row(firstRow) + firstColumn, out.stride)
       }
+      let panels = plan.panelRange(task % plan.panelGroups)
+      var panel = panels.lowerBound
+      while panel < panels.upperBound {
+        // A few panels stay in the first-level cache while all rows of the block pass by.
+        let count = min(plan.panelsPerPass, panels.upperBound - panel)
+        var row = 0
+        while row < rows {
+          let tile = min(width, rows - row)
+          var start = bias
+          if let bias { start = bias + panel * 16 }
+          kernels.matmulPanels(
+            tile, count, w.columns, scratch + row * w.columns, width,
+            w.panel(panel), 16, w.panelStride,
+            out.row(firstRow + row) + panel * 16, out.stride, start, 0)
+          row += width
+        }
+        panel += count
+      }
+      let firstColumn = panels.lowerBound * 16
+      let columns = min(panels.upperBound * 16, out.columns) - firstColumn
+      apply(activation, kernels, rows, columns, out.row(firstRow) + firstColumn, out.stride)
     }
   }
 }

@@ -13,6 +13,8 @@ struct AddedToken: Sendable, Equatable {
   var isNormalized = false
   /// Controls the model and is no part of a text.
   var isSpecial = false
+  /// Is part of plain text too, and matched even where added tokens are not recognised.
+  var isPlainText = false
 }
 
 /// Finds added tokens in a text: at each place the longest, from left to right (as `AddedVocabulary` of the
@@ -79,7 +81,8 @@ struct AddedTokenMatcher: Sendable {
       if token.stripsLeft { start = max(text.skippingWhitespace(backFrom: start), reported) }
       if token.stripsRight { stop = text.skippingWhitespace(from: stop) }
       if reported < start, !body(-1, reported..<start) { return false }
-      if !body(token.id, start..<max(start, stop)) { return false }
+      // White space that the token before took leaves nothing of a token made of white space.
+      if start < stop, !body(token.id, start..<stop) { return false }
       reported = stop
     }
     return reported >= text.count || body(-1, reported..<text.count)

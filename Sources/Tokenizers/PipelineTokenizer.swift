@@ -9,7 +9,10 @@ final class PipelineTokenizer: TextTokenizer {
   private let normalizedContents: [Int32: [UInt8]]
   private let rawMatcher: AddedTokenMatcher
   private let normalizedMatcher: AddedTokenMatcher
+  /// Finds those of the raw tokens that are plain text.
+  private let plainMatcher: AddedTokenMatcher
   private let normalizer: (any Normalizer)?
+  private let metaspace: Metaspace?
   private let preTokenizer: (any PreTokenizer)?
   private let model: any TokenModel
   private let postProcessor: PostProcessor
@@ -22,11 +25,13 @@ final class PipelineTokenizer: TextTokenizer {
   /// unique.
   init(
     vocabulary: Vocabulary, addedTokens: [AddedToken], normalizer: (any Normalizer)?,
-    preTokenizer: (any PreTokenizer)?, model: any TokenModel, postProcessor: PostProcessor,
+    metaspace: Metaspace? = nil, preTokenizer: (any PreTokenizer)?, model: any TokenModel,
+    postProcessor: PostProcessor,
     decoder: any TokenDecoder, specialTokens: SpecialTokens
   ) {
     self.vocabulary = vocabulary
     self.normalizer = normalizer
+    self.metaspace = metaspace
     self.preTokenizer = preTokenizer
     self.model = model
     self.postProcessor = postProcessor
@@ -38,12 +43,14 @@ final class PipelineTokenizer: TextTokenizer {
     var contents: [Int32: [UInt8]] = [:]
     var raw = AddedTokenMatcher()
     var normalized = AddedTokenMatcher()
+    var plain = AddedTokenMatcher()
     for token in addedTokens.sorted(by: { $0.id < $1.id }) {
       size = max(size, Int(token.id) + 1)
       byID[token.id] = token
       ids[token.content] = token.id
       guard token.isNormalized else {
         raw.add(token, spelling: token.content)
+        if token.isPlainText { plain.add(token, spelling: token.content) }
         continue
       }
       var spelling = token.content
@@ -60,6 +67,7 @@ final class PipelineTokenizer: TextTokenizer {
     normalizedContents = contents
     rawMatcher = raw
     normalizedMatcher = normalized
+    plainMatcher = plain
   }
 
   // MARK: Encoding
@@ -77,8 +85,9 @@ final class PipelineTokenizer: TextTokenizer {
     _ first: String, and second: String, options: EncodingOptions
   ) throws(TokenizerError) -> TokenizedText {
     let limit = try limit(of: options, isPair: true)
-    let left = tokenize(first, options: options, limit: limit)
-    let right = tokenize(second, options: options, limit: limit)
+    // Which of the two is the longer one decides who keeps an odd token: both are needed whole.
+    let left = tokenize(first, options: options, limit: .max / 4)
+    let right = tokenize(second, options: options, limit: .max / 4)
     let kept = PostProcessor.longestFirst(left.count, right.count, limit: limit)
     let result = postProcessor.process(
       left[..<kept.first], right[..<kept.second], addsSpecialTokens: options.addsSpecialTokens)
@@ -98,7 +107,7 @@ final class PipelineTokenizer: TextTokenizer {
     return min(length - special, .max / 4)
   }
 
-  /// The ids of a text without special tokens; not many more than `limit`, but more if it is too long.
+  /// The ids of a text without special tokens; not many more than `limit`, but more if they are too many.
   private func tokenize(_ text: String, options: EncodingOptions, limit: Int) -> [Int32] {
     var text = text
     return text.withUTF8 { utf8 in
@@ -129,30 +138,49 @@ final class PipelineTokenizer: TextTokenizer {
     private var wantsMore: Bool { ids.count <= limit }
 
     mutating func encode(_ text: UTF8Text) {
-      guard recognizesAddedTokens, !tokenizer.rawMatcher.isEmpty else { return encodeSegment(text) }
-      _ = tokenizer.rawMatcher.forEachSplit(in: text) { id, range in
-        if id >= 0 { ids.append(id) } else { encodeSegment(text.slice(range)) }
+      let matcher = recognizesAddedTokens ? tokenizer.rawMatcher : tokenizer.plainMatcher
+      guard !matcher.isEmpty else { return encodeSegment(text, isFirst: true) }
+      _ = matcher.forEachSplit(in: text) { id, range in
+        if id >= 0 {
+          ids.append(id)
+        } else {
+          encodeSegment(text.slice(range), isFirst: range.lowerBound == 0)
+        }
         return wantsMore
       }
     }
 
-    private mutating func encodeSegment(_ text: UTF8Text) {
-      guard let normalizer = tokenizer.normalizer else { return encodeNormalized(text) }
+    private mutating func encodeSegment(_ text: UTF8Text, isFirst: Bool) {
+      guard let normalizer = tokenizer.normalizer else { return encodeNormalized(text, isFirst: isFirst) }
       normalized.removeAll(keepingCapacity: true)
       normalizer.normalize(text, into: &normalized)
       // Taken out while it is read, as the run is changed meanwhile.
       let buffer = normalized
       normalized = []
-      buffer.withUnsafeBufferPointer { encodeNormalized($0) }
+      buffer.withUnsafeBufferPointer { encodeNormalized($0, isFirst: isFirst) }
       normalized = buffer
     }
 
-    private mutating func encodeNormalized(_ text: UTF8Text) {
-      guard recognizesAddedTokens, !tokenizer.normalizedMatcher.isEmpty else { return encodePieces(text) }
+    private mutating func encodeNormalized(_ text: UTF8Text, isFirst: Bool) {
+      guard recognizesAddedTokens, !tokenizer.normalizedMatcher.isEmpty else {
+        return encodeUnsplit(text, isFirst: isFirst)
+      }
       _ = tokenizer.normalizedMatcher.forEachSplit(in: text) { id, range in
-        if id >= 0 { ids.append(id) } else { encodePieces(text.slice(range)) }
+        if id >= 0 {
+          ids.append(id)
+        } else {
+          encodeUnsplit(text.slice(range), isFirst: isFirst && range.lowerBound == 0)
+        }
         return wantsMore
       }
+    }
+
+    private mutating func encodeUnsplit(_ text: UTF8Text, isFirst: Bool) {
+      guard let metaspace = tokenizer.metaspace else { return encodePieces(text) }
+      var rewritten: [UInt8] = []
+      rewritten.reserveCapacity(text.count + text.count / 2 + 8)
+      metaspace.rewrite(text, isFirst: isFirst, into: &rewritten)
+      rewritten.withUnsafeBufferPointer { encodePieces($0) }
     }
 
     private mutating func encodePieces(_ text: UTF8Text) {

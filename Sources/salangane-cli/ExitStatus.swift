@@ -36,6 +36,8 @@ enum ExitStatus: Int32 {
     case is InputError: self = .data
     case let error as EmbeddingError:
       if case .notFinite = error { self = .data } else { self = .usage }
+    case let error as GenerationError:
+      if case .notFinite = error { self = .data } else { self = .usage }
     case is UsageError, is InstructionSetError, is TokenizerError: self = .usage
     case is ClosedOutput: self = .success
     default: self = .software

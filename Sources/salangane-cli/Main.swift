@@ -10,14 +10,16 @@ import ArgumentParser
 struct SalanganeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "salangane",
-    abstract: "Runs transformer models on the CPU: embeddings, search, and a look into model files.",
+    abstract:
+      "Runs transformer models on the CPU: embeddings, search, generation, and a look into model files.",
     discussion: """
       Exit status: 0 success, 64 bad usage, 65 bad data, 66 a file that is missing or can't be read or \
       written, 69 a model that isn't supported, 70 a defect of salangane.
       """,
     version: "0.1.0-dev",
     subcommands: [
-      Inspect.self, Tokenize.self, Detokenize.self, Embed.self, Search.self, Bench.self,
+      Inspect.self, Tokenize.self, Detokenize.self, Embed.self, Search.self, Rerank.self, Logits.self,
+      Generate.self, Bench.self,
     ])
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the tiny BERT models under bert/ and what transformers computes with them.
 
-Needs: pip install torch transformers tokenizers safetensors gguf numpy scipy
+Needs: pip install torch transformers sentence-transformers tokenizers safetensors gguf numpy scipy
 """
 import json
 import shutil
@@ -15,7 +15,8 @@ from gguf import GGMLQuantizationType as Q
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
-from transformers import BertConfig, BertModel
+from sentence_transformers import CrossEncoder
+from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast
 
 ROOT = Path(__file__).parent / "bert"
 WORDS = """a an and are as at be bird birds by can cave caves day does echo eat feather fly flies for
@@ -193,6 +194,28 @@ def make_reduction():
         reduced=np.ascontiguousarray(centred @ vt[:k].T, dtype=np.float32))
 
 
+def make_cross_encoder():
+    """A reranker, and the scores that sentence-transformers gives."""
+    torch.manual_seed(9)
+    folder = ROOT / "cross"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    model = BertForSequenceClassification(BertConfig(
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64, num_labels=1)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter + 0.2 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
+    tokenizer = BertTokenizerFast(vocab={t: i for i, t in enumerate(VOCABULARY)}, model_max_length=40)
+    tokenizer.save_pretrained(folder)
+    query = "Where does a swiftlet nest?"
+    scores = CrossEncoder(str(folder), device="cpu").predict([(query, t) for t in TEXTS])
+    np.savez(folder / "ref.npz", scores=np.asarray(scores, dtype=np.float32))
+    (folder / "query.json").write_text(json.dumps([query]) + "\n")
+
+
 def main():
     ROOT.mkdir(exist_ok=True)
     make("wide", 1, BertConfig(
@@ -203,6 +226,7 @@ def main():
         vocab_size=len(VOCABULARY) + 3, hidden_size=36, num_hidden_layers=3, num_attention_heads=3,
         intermediate_size=50, max_position_embeddings=41, layer_norm_eps=1e-5),
         prefix="bert.", old_names=True, dtype=torch.float16)
+    make_cross_encoder()
     make_reduction()
     (ROOT / "texts.json").write_text(json.dumps(TEXTS, ensure_ascii=False, indent=1) + "\n")
 

@@ -152,7 +152,7 @@ import Testing
       try await embedder.embed(["x"], options: .init(maximumLength: 1))
     }
     for options in [
-      EmbedderOptions(threads: 0), EmbedderOptions(threads: 100_000), EmbedderOptions(batchTokens: 0),
+      ModelOptions(threads: 0), ModelOptions(threads: 100_000), ModelOptions(batchTokens: 0),
     ] {
       await #expect(throws: EmbeddingError.self) {
         try await Embedder(contentsOf: Self.url, options: options)

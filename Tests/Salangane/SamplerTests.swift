@@ -144,11 +144,13 @@ import Testing
       (SamplingOptions(temperature: -1), "temperature"), (SamplingOptions(temperature: .nan), "temperature"),
       (SamplingOptions(topK: -1), "top-k"), (SamplingOptions(topP: 0), "top-p"),
       (SamplingOptions(topP: 1.1), "top-p"), (SamplingOptions(minP: 2), "min-p"),
-      (SamplingOptions(typicalP: 0), "typical-p"), (SamplingOptions(repetitionPenalty: 0), "repetition penalty"),
+      (SamplingOptions(typicalP: 0), "typical-p"),
+      (SamplingOptions(repetitionPenalty: 0), "repetition penalty"),
       (SamplingOptions(presencePenalty: .infinity), "presence penalty"),
       (SamplingOptions(frequencyPenalty: .nan), "frequency penalty"),
       (SamplingOptions(penaltyWindow: -2), "penalty window"),
-      (SamplingOptions(logitBias: [10: 1]), "logit bias"), (SamplingOptions(logitBias: [1: .nan]), "logit bias"),
+      (SamplingOptions(logitBias: [10: 1]), "logit bias"),
+      (SamplingOptions(logitBias: [1: .nan]), "logit bias"),
     ] {
       #expect(options.invalidValue(vocabularySize: 10)?.name == name)
     }

@@ -115,7 +115,36 @@ package struct BERT: EncoderArchitecture {
     return Encoder(
       hiddenSize: hidden, heads: configuration.heads, maximumLength: configuration.maximumLength,
       vocabularySize: configuration.vocabularySize, tokenEmbeddings: tokens, positionEmbeddings: positions,
-      typeEmbedding: Array(types.prefix(hidden)), embeddingNorm: embeddingNorm, blocks: blocks)
+      typeEmbeddings: types, embeddingNorm: embeddingNorm, blocks: blocks)
+  }
+}
+
+extension BERT {
+  /// Loads the head of a cross-encoder (`BertForSequenceClassification`) with one output.
+  ///
+  /// - Returns: nil if the checkpoint has no such head.
+  /// - Throws: `ModelFileError` for a head of another shape.
+  package static func loadScoreHead(_ loader: WeightLoader) throws -> ScoreHead? {
+    let checkpoint = loader.checkpoint
+    let isGGUF = checkpoint.format == .gguf
+    let name = isGGUF ? "cls.output" : "classifier"
+    guard let stored = checkpoint["\(name).weight"] else { return nil }
+    let hidden = try checkpoint.hyperparameters.int(.hiddenSize, in: 1...(1 << 16))
+    // A single output may be stored as a vector in GGUF.
+    guard stored.shape == [1, hidden] || stored.shape == [hidden] else {
+      throw ModelFileError(
+        stored.shape.count == 2 && stored.shape[1] == hidden ? .unsupported : .malformed,
+        file: stored.file.path, subject: stored.name,
+        expectation: "expected one score, of shape [1, \(hidden)], found \(stored.shape)")
+    }
+    let pooler = isGGUF ? ["cls"] : ["bert.pooler.dense", "pooler.dense"]
+    return ScoreHead(
+      pooler: try loader.linear(
+        [
+          LinearPart(
+            weight: pooler.map { "\($0).weight" }, bias: pooler.map { "\($0).bias" }, outputs: hidden)
+        ], inputs: hidden),
+      weight: try loader.values(of: stored), bias: try loader.values(["\(name).bias"], count: 1)[0])
   }
 }
 

@@ -30,10 +30,13 @@ package struct Encoder: Sendable {
 
   let tokenEmbeddings: EmbeddingTable
   let positionEmbeddings: EmbeddingTable
-  /// The row of token type 0, which every token of a plain text has.
-  let typeEmbedding: [Float]
+  /// The rows of the token type table, one after the other: type 0 is a plain text's, or a pair's first.
+  let typeEmbeddings: [Float]
   let embeddingNorm: LayerNorm
   let blocks: [EncoderBlock]
+
+  /// The rows of the token type table.
+  package var tokenTypes: Int { typeEmbeddings.count / hiddenSize }
 
   /// Features of a head.
   package var headDimension: Int { hiddenSize / heads }
@@ -44,18 +47,19 @@ package struct Encoder: Sendable {
   ///   - tokens: The token ids of all sequences, one sequence after the other, each below
   ///     `vocabularySize`.
   ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
+  ///   - typeIDs: The token type of each token, for pairs of texts; nil for 0.
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[tokens, hidden]`.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
   /// - Throws: `CancellationError` between two blocks.
   package func hiddenStates(
-    tokens: [Int32], offsets: [Int], workspace: inout EncoderWorkspace, context: ComputeContext,
-    cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
+    tokens: [Int32], offsets: [Int], typeIDs: [Int32]? = nil, workspace: inout EncoderWorkspace,
+    context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
     precondition(offsets.first == 0 && offsets.last == tokens.count)
     workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
-    try embed(tokens, offsets: offsets, into: hidden, context)
+    embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
     embeddingNorm(hidden, into: hidden, context)
     let scale = 1 / Float(headDimension).squareRoot()
     for (index, block) in blocks.enumerated() {
@@ -76,8 +80,9 @@ package struct Encoder: Sendable {
 
   /// Token + type + position, before the norm.
   private func embed(
-    _ tokens: [Int32], offsets: [Int], into hidden: Matrix, _ context: ComputeContext
-  ) throws {
+    _ tokens: [Int32], offsets: [Int], typeIDs: [Int32]?, into hidden: Matrix, _ context: ComputeContext
+  ) {
+    precondition(typeIDs == nil || typeIDs?.count == tokens.count)
     let kernels = context.kernels
     var positions = [Int](repeating: 0, count: tokens.count)
     for (start, end) in zip(offsets, offsets.dropFirst()) {
@@ -93,7 +98,10 @@ package struct Encoder: Sendable {
       for index in first..<min(first + rowsPerTask, tokens.count) {
         let row = hidden.row(index)
         tokenEmbeddings.copyRow(Int(tokens[index]), to: row)
-        kernels.addInPlace(size, typeEmbedding, row)
+        let type = typeIDs.map { Int($0[index]) } ?? 0
+        typeEmbeddings.withUnsafeBufferPointer { types in
+          if let base = types.baseAddress { kernels.addInPlace(size, base + type * size, row) }
+        }
         positionEmbeddings.copyRow(positions[index], to: scratch)
         kernels.addInPlace(size, scratch, row)
       }

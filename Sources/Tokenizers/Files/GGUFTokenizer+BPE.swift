@@ -32,14 +32,6 @@ extension GGUFTokenizer {
     let begins = try bool("add_bos_token") ?? split.addsBeginning
     let ends = try bool("add_eos_token") ?? false
     if split.neverAddsTokens { return .none }
-    if begins, special.beginningOfSequence == nil {
-      throw failure(.malformed, "bos_token_id", "expected the id of the token that begins a text")
-    }
-    if ends, special.endOfSequence == nil {
-      throw failure(.malformed, "eos_token_id", "expected the id of the token that ends a text")
-    }
-    return .around(
-      prefix: begins ? [special.beginningOfSequence].compactMap { $0 } : [],
-      suffix: ends ? [special.endOfSequence].compactMap { $0 } : [])
+    return try postProcessor(special, begins: begins, ends: ends)
   }
 }

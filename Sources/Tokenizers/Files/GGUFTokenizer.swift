@@ -19,10 +19,12 @@ struct GGUFTokenizer {
     switch model {
     case "bert": return try wordPiece()
     case "gpt2": return try byteLevelBPE()
+    case "llama": return try sentencePieceBPE()
+    case "t5": return try sentencePieceUnigram()
     case let other:
       throw failure(
         other == nil ? .malformed : .unsupported, "model",
-        "expected one of the tokenizers bert, gpt2, found \"\(other ?? "none")\"")
+        "expected one of the tokenizers bert, gpt2, llama, t5, found \"\(other ?? "none")\"")
     }
   }
 
@@ -95,6 +97,21 @@ struct GGUFTokenizer {
     tokens.separator = try id("seperator_token_id", "separator_token_id", in: vocabulary)
     tokens.mask = try id("mask_token_id", in: vocabulary)
     return tokens
+  }
+
+  /// Puts the BOS token before a text and the EOS token behind it, if asked for.
+  func postProcessor(
+    _ special: SpecialTokens, begins: Bool, ends: Bool
+  ) throws(ModelFileError) -> PostProcessor {
+    if begins, special.beginningOfSequence == nil {
+      throw failure(.malformed, "bos_token_id", "expected the id of the token that begins a text")
+    }
+    if ends, special.endOfSequence == nil {
+      throw failure(.malformed, "eos_token_id", "expected the id of the token that ends a text")
+    }
+    return .around(
+      prefix: begins ? [special.beginningOfSequence].compactMap { $0 } : [],
+      suffix: ends ? [special.endOfSequence].compactMap { $0 } : [])
   }
 
   // MARK: Tokens

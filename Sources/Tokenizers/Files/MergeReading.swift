@@ -5,8 +5,10 @@ struct MergeReader {
   private let vocabulary: Vocabulary
   private let file: String
   private let subject: String
-  private let table: MergeTable
+  let table: MergeTable
   private var rank: UInt32 = 0
+  /// Whether a merge puts U+2581 behind something else.
+  private(set) var joinsSpaceMark = false
 
   /// Expects at most `count` merges.
   init(_ vocabulary: Vocabulary, count: Int, file: String, subject: String) {
@@ -21,7 +23,9 @@ struct MergeReader {
     var hash = TokenHash()
     hash.append(first)
     let none = UTF8Text(start: nil, count: 0)
-    guard let left = vocabulary.id(hash: hash, prefix: none, first) else { throw unknown(first, first, second) }
+    guard let left = vocabulary.id(hash: hash, prefix: none, first) else {
+      throw unknown(first, first, second)
+    }
     hash.append(second)
     guard let merged = vocabulary.id(hash: hash, prefix: first, second) else {
       throw unknown(Array(first) + Array(second), first, second)
@@ -33,6 +37,8 @@ struct MergeReader {
       throw malformed("expected distinct merges, found too many like", first, second)
     }
     rank += 1
+    let mark = CharacterBPE.spaceMark
+    if second.starts(with: mark), !first.suffix(mark.count).elementsEqual(mark) { joinsSpaceMark = true }
   }
 
   /// Adds the next merge from its text: two tokens and a space between them.

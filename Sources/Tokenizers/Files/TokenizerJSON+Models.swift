@@ -9,6 +9,7 @@ extension TokenizerJSON {
     switch type {
     case "WordPiece": return try wordPiece(field)
     case "BPE": return try bytePairEncoding(field, split: split)
+    case "Unigram": return try unigram(field)
     default: throw field.unsupported("expected a model that is known here, found \"\(type)\"")
     }
   }
@@ -26,12 +27,9 @@ extension TokenizerJSON {
   private static func bytePairEncoding(
     _ field: JSONField, split: PreTokenizerPlan
   ) throws(ModelFileError) -> LoadedModel {
-    guard split.isByteLevel else {
-      throw field.unsupported("expected BPE after the pre-tokenizer \"ByteLevel\", found it without")
-    }
     for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
       if let affix = field.optional(key), try !affix.utf8().isEmpty {
-        throw affix.unsupported("expected no affix in byte-level BPE")
+        throw affix.unsupported("expected BPE without affixes")
       }
     }
     if let dropout = field.optional("dropout"), dropout.value.double != 0 {
@@ -47,6 +45,11 @@ extension TokenizerJSON {
       vocabulary, count: merges.value.count, file: merges.value.file, subject: merges.path)
     for element in merges.value.elements { try add(element, to: &reader, of: merges) }
     let ignoresMerges = try field.bool("ignore_merges", default: false)
+    guard split.isByteLevel else {
+      let model = try characterBPE(
+        field, reader, vocabulary: vocabulary, unknown: unknown, ignoresMerges: ignoresMerges)
+      return LoadedModel(vocabulary: vocabulary, model: model, unknown: unknown)
+    }
     let model = reader.model(
       wholePieces: ignoresMerges ? vocabulary : nil, unknown: unknown,
       fusesUnknown: try field.bool("fuse_unk", default: false))

@@ -29,13 +29,27 @@ extension TokenizerJSON {
     case "Prepend":
       return PrependNormalizer(prefix: try field.required("prepend").utf8())
     case "Replace":
-      guard let pattern = try field.required("pattern").object().optional("String") else {
+      let patterns = try field.required("pattern").object()
+      // The one regular expression that published files have, but for the splits.
+      if try patterns.optional("Regex")?.string() == " {2,}" {
+        return SpaceRunReplacer(replacement: try field.required("content").utf8())
+      }
+      guard let pattern = patterns.optional("String") else {
         throw field.unsupported("expected a plain pattern to replace, found a regular expression")
       }
       guard case let bytes = try pattern.utf8(), !bytes.isEmpty else {
         throw pattern.malformed("expected a pattern that isn't empty")
       }
       return ReplaceNormalizer(pattern: bytes, replacement: try field.required("content").utf8())
+    case "Precompiled":
+      let map = try field.required("precompiled_charsmap")
+      guard let bytes = Base64.decode(try map.utf8()) else {
+        throw map.malformed("expected bytes in Base64")
+      }
+      return try bytes.withUnsafeBufferPointer { (bytes) throws(ModelFileError) in
+        PrecompiledNormalizer(
+          characterMap: try CharacterMap(bytes, file: map.value.file, subject: map.path))
+      }
     default:
       throw field.unsupported("expected a normalizer that is known here, found \"\(type)\"")
     }

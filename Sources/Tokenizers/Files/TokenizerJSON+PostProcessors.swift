@@ -108,10 +108,9 @@ extension TokenizerJSON {
       return ByteLevelDecoder()
     case "Sequence":
       let parts = try field.required("decoders").elements()
-      guard parts.count == 1 else {
-        throw field.unsupported("expected one decoder in the sequence, found \(parts.count)")
-      }
-      return try decoder(parts[0])
+      return parts.count == 1 ? try decoder(parts[0]) : try sequenceDecoder(parts)
+    case "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace":
+      return try sequenceDecoder([field])
     default:
       throw field.unsupported("expected a decoder that is known here, found \"\(type)\"")
     }

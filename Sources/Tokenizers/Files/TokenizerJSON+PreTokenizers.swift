@@ -4,6 +4,8 @@ import SalanganeFiles
 struct PreTokenizerPlan {
   /// The stages, in order.
   var stages: [any PreTokenizer] = []
+  /// How spaces are made visible, if they are.
+  var metaspace: Metaspace?
   /// Whether a text gets a space at its beginning.
   var prefixesSpace = false
   /// Whether the pieces reach the model in the alphabet of byte-level BPE.
@@ -39,7 +41,14 @@ extension TokenizerJSON {
       let individually = try field.bool("individual_digits", default: false)
       plan.stages.append(
         RunPreTokenizer(members: ScalarClass(properties: .numeric), longest: individually ? 1 : .max))
+    case "WhitespaceSplit":
+      plan.stages.append(WhitespacePreTokenizer())
+    case "Metaspace":
+      try addMetaspace(field, to: &plan)
     case "ByteLevel":
+      guard plan.metaspace == nil else {
+        throw field.unsupported("expected no pre-tokenizer \"ByteLevel\" after \"Metaspace\"")
+      }
       if try field.bool("add_prefix_space", default: true) {
         // After another split, every piece would get a space of its own.
         guard plan.stages.isEmpty else {

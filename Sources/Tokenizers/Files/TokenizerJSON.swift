@@ -37,7 +37,8 @@ struct TokenizerJSON {
     return PipelineTokenizer(
       vocabulary: loaded.vocabulary, addedTokens: added,
       normalizer: normalizers.count > 1 ? SequenceNormalizer(stages: normalizers) : normalizers.first,
-      preTokenizer: split.preTokenizer, model: loaded.model, postProcessor: postProcessor,
+      metaspace: split.metaspace, preTokenizer: split.preTokenizer, model: loaded.model,
+      postProcessor: postProcessor,
       decoder: decoder, specialTokens: special)
   }
 

@@ -5,7 +5,7 @@ public enum TokenizerLoader {
   /// Loads the tokenizer of a model.
   ///
   /// - Parameter path: A GGUF file, which may hold a vocabulary only, or a directory with a
-  ///   `tokenizer.json` or a `vocab.txt`; a safetensors file stands for its directory.
+  ///   `tokenizer.json`, a `tokenizer.model` or a `vocab.txt`; a safetensors file stands for its directory.
   /// - Throws: `ModelFileError`: `missing`, `unreadable`, `malformed`, or `unsupported` for a kind of
   ///   tokenizer that isn't known here.
   public static func load(path: String) throws(ModelFileError) -> any TextTokenizer {
@@ -15,7 +15,8 @@ public enum TokenizerLoader {
     }
   }
 
-  /// Loads the tokenizer of a model directory: from `tokenizer.json`, or else from `vocab.txt`.
+  /// Loads the tokenizer of a model directory: from `tokenizer.json`, or else from
+  /// `tokenizer.model` (SentencePiece) or `vocab.txt` (WordPiece).
   ///
   /// `tokenizer_config.json` and `special_tokens_map.json` name the special tokens. The sections
   /// `truncation` and `padding` of a tokenizer.json are not applied: callers choose their lengths.
@@ -28,12 +29,18 @@ public enum TokenizerLoader {
     if let document = try directory.optionalJSON("tokenizer.json") {
       return try TokenizerJSON(document).tokenizer(names: names)
     }
+    let sentencePiece = "tokenizer.model"
+    if let bytes = try directory.optionalBytes(sentencePiece, limit: 64 << 20) {
+      let file = try SentencePieceFile(bytes, file: directory.path(of: sentencePiece))
+      return try file.tokenizer(names: names, configuration: configuration.map(JSONField.init))
+    }
     if let text = try directory.optionalBytes("vocab.txt") {
       let file = directory.path(of: "vocab.txt")
       return try VocabularyText(text, file: file, configuration: configuration).tokenizer(names: names)
     }
     throw ModelFileError(
-      .missing, file: directory.path, expectation: "expected a tokenizer.json or a vocab.txt in it")
+      .missing, file: directory.path,
+      expectation: "expected a tokenizer.json, tokenizer.model or vocab.txt in it")
   }
 
   /// Loads the tokenizer that the metadata of a GGUF file describes.

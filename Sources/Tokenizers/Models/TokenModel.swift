@@ -15,4 +15,6 @@ struct TokenModelScratch {
   var prefixes: [(end: Int, hash: TokenHash)] = []
   /// A piece in another alphabet.
   var spelling: [UInt8] = []
+  /// The best splits up to the offsets of a piece.
+  var paths: [Unigram.Path] = []
 }

@@ -47,3 +47,21 @@ struct BertPreTokenizer: PreTokenizer {
     return start == text.count || body(start..<text.count)
   }
 }
+
+/// Splits at white space (`WhitespaceSplit` of the tokenizers library).
+struct WhitespacePreTokenizer: PreTokenizer {
+  func forEachPiece(in text: UTF8Text, _ body: (Range<Int>) -> Bool) -> Bool {
+    let tables = UnicodeTables.shared
+    var start = 0
+    var position = 0
+    while position < text.count {
+      let (scalar, length) = text.scalar(at: position)
+      if tables.properties(of: scalar).hasAny(.whitespace) {
+        if start < position, !body(start..<position) { return false }
+        start = position + length
+      }
+      position += length
+    }
+    return start == text.count || body(start..<text.count)
+  }
+}

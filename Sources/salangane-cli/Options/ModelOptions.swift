@@ -54,7 +54,7 @@ struct ModelOptions: ParsableArguments {
   /// - Parameter showsProgress: Whether a bar may show how far that is.
   /// - Throws: What `Embedder` throws.
   func loadEmbedder(showingProgress showsProgress: Bool) async throws -> Embedder {
-    let options = EmbedderOptions(
+    let options = Salangane.ModelOptions(
       threads: threads, instructionSet: try instructionSet, backend: backend, isMemoryMapped: !noMmap)
     let bar = ProgressBar("loading", isShown: showsProgress)
     defer { bar.finish() }

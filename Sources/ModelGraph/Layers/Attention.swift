@@ -1,0 +1,80 @@
+import SalanganeTensors
+
+/// Causal attention with rotary positions, over a key-value cache.
+package struct Attention: Sendable {
+  /// Queries, keys and values in one product: `[shape.features, hidden]`.
+  ///
+  /// Features that are rotated together lie half of the rotated part apart, whatever the file has.
+  package let queryKeyValue: Linear
+  /// The output projection.
+  package let output: Linear
+  /// The norm of each query head; nil for none.
+  package let queryNorm: RMSNorm?
+  /// The norm of each key head; nil for none.
+  package let keyNorm: RMSNorm?
+  /// Heads and their size.
+  package let shape: AttentionShape
+  /// What scores are multiplied by.
+  package let scale: Float
+  /// How many positions a token sees, its own included; nil for all.
+  package let window: Int?
+
+  /// `out = attention(x)`: `x` and `out` are `[rows, hidden]`.
+  ///
+  /// - Parameters:
+  ///   - x: The normalised hidden states.
+  ///   - layer: The layer in the caches.
+  ///   - spans: The sequences that the rows belong to, in the order of the rows; there is room in their
+  ///     caches.
+  ///   - rotary: The frequencies.
+  ///   - table: The cosines and sines of every row.
+  ///   - projected: `[rows, shape.features]`, for temporary values.
+  ///   - heads: `[rows, shape.queryFeatures]`, for temporary values.
+  package func callAsFunction(
+    _ x: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
+    table: Matrix, projected: Matrix, heads: Matrix, into out: Matrix, _ context: ComputeContext
+  ) {
+    queryKeyValue(x, into: projected, context)
+    prepare(projected, layer: layer, spans: spans, rotary: rotary, table: table, context)
+    context.causalAttention(
+      qkv: projected, spans: spans, layer: layer, shape: shape, scale: scale, window: window, into: heads)
+    output(heads, into: out, context)
+  }
+
+  /// Normalises and rotates queries and keys, and stores keys and values.
+  private func prepare(
+    _ projected: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
+    table: Matrix, _ context: ComputeContext
+  ) {
+    let kernels = context.kernels
+    let dimension = shape.headDimension
+    let rowsPerTask = 8
+    let half = rotary.dimension / 2
+    let sineOffset = rotary.sineOffset
+    context.parallel(
+      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask, scratchCount: dimension
+    ) { task, _, scratch in
+      var row = task * rowsPerTask
+      let end = min(row + rowsPerTask, projected.rows)
+      for span in spans where span.firstRow + span.count > row && span.firstRow < end {
+        while row < min(end, span.firstRow + span.count) {
+          let queries = projected.row(row)
+          let keys = queries + shape.queryFeatures
+          let values = keys + shape.keyValueHeads * dimension
+          queryNorm?.normalize(queries, rows: shape.heads, context)
+          keyNorm?.normalize(keys, rows: shape.keyValueHeads, context)
+          let cosines = table.row(row)
+          kernels.rotateRows(
+            shape.heads + shape.keyValueHeads, half, queries, dimension, cosines, cosines + sineOffset)
+          for head in 0..<shape.keyValueHeads {
+            span.cache.store(
+              layer: layer, head: head, position: span.start + row - span.firstRow,
+              key: keys + head * dimension, value: values + head * dimension, scratch: scratch,
+              kernels: kernels)
+          }
+          row += 1
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import SalanganeTensors
+
+/// One block of a pre-norm transformer decoder: `h += attention(norm(h)); h += feedForward(norm(h))`, where
+/// both results may be normalised once more before they are added (sandwich norms).
+package struct DecoderBlock: Sendable {
+  /// The norm before the attention.
+  package let attentionNorm: RMSNorm
+  /// The attention.
+  package let attention: Attention
+  /// The norm of the attention's result; nil for none.
+  package let postAttentionNorm: RMSNorm?
+  /// The norm before the feed-forward network.
+  package let feedForwardNorm: RMSNorm
+  /// The feed-forward network.
+  package let feedForward: FeedForward
+  /// The norm of the feed-forward network's result; nil for none.
+  package let postFeedForwardNorm: RMSNorm?
+}
+
+/// A causal transformer over token sequences, with a key-value cache for each.
+///
+/// Weights are immutable: any number of requests may run a decoder, each with caches of its own.
+package struct Decoder: Sendable {
+  /// The model's hyper-parameters.
+  package let configuration: DecoderConfiguration
+
+  let tokenEmbeddings: EmbeddingTable
+  let blocks: [DecoderBlock]
+  let outputNorm: RMSNorm
+  /// The product that gives logits; nil if the model was loaded without.
+  let head: Linear?
+
+  /// Features of a hidden state.
+  package var hiddenSize: Int { configuration.hiddenSize }
+  /// How many tokens there are; the columns of the logits.
+  package var vocabularySize: Int { configuration.vocabularySize }
+  /// The most positions that a sequence may have.
+  package var contextLength: Int { configuration.contextLength }
+  /// Whether the model can give logits.
+  package var hasHead: Bool { head != nil }
+
+  /// What the layers store in a cache.
+  package var cacheLayers: [KVCache.LayerShape] {
+    blocks.map {
+      KVCache.LayerShape(
+        heads: $0.attention.shape.keyValueHeads, keyDimension: $0.attention.shape.headDimension,
+        valueDimension: $0.attention.shape.headDimension)
+    }
+  }
+
+  /// An empty cache for one sequence.
+  ///
+  /// - Parameters:
+  ///   - elementType: How keys and values are stored.
+  ///   - capacity: The most positions; nil for the context length.
+  ///   - isTransient: For a sequence that runs whole, in one call of `hiddenStates`.
+  package func makeCache(
+    _ elementType: KVCache.ElementType = .f32, capacity: Int? = nil, isTransient: Bool = false
+  ) -> KVCache {
+    KVCache(
+      layers: cacheLayers, elementType: elementType,
+      capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
+  }
+
+  /// Runs rows of one or several sequences through all blocks.
+  ///
+  /// Keys and values are stored in the caches, but not counted: that is the caller's part, once all went
+  /// well.
+  ///
+  /// - Parameters:
+  ///   - tokens: A token id a row, each below `vocabularySize`.
+  ///   - spans: The sequences that the rows belong to, in the order of the rows.
+  ///   - workspace: Memory for the activations; grows if it must.
+  ///   - layerInputs: Sees the hidden states before every block, `[rows, hidden]`.
+  /// - Returns: `[rows, hidden]`, before the last norm, in the workspace's memory.
+  /// - Throws: `KVCacheError` if a cache can't hold the rows; `CancellationError` between two blocks.
+  func hiddenStates(
+    _ tokens: UnsafeBufferPointer<Int32>, spans: UnsafeBufferPointer<SequenceSpan>,
+    workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
+    layerInputs: ((Int, Matrix) -> Void)?
+  ) throws -> Matrix {
+    try cancellation.check()
+    for span in spans { try span.cache.reserve(span.start + span.count) }
+    workspace.reserve(rows: tokens.count)
+    let hidden = workspace.hidden
+    let normed = workspace.normed
+    let delta = workspace.delta
+    embed(tokens, into: hidden, context)
+    for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
+    for (layer, block) in blocks.enumerated() {
+      try cancellation.check()
+      block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
+      layerInputs?(layer, hidden)
+      block.attention(
+        normed, layer: layer, spans: spans, rotary: configuration.rotary, table: workspace.rotaryTable,
+        projected: workspace.projected, heads: workspace.heads, into: delta, context)
+      block.postAttentionNorm?(delta, into: delta, context)
+      block.feedForwardNorm(hidden, adding: delta, into: normed, context)
+      block.feedForward(normed, inner: workspace.inner, into: delta, context)
+      block.postFeedForwardNorm?(delta, into: delta, context)
+    }
+    let kernels = context.kernels
+    context.parallel(tasks: hidden.rows) { row, _, _ in
+      kernels.addInPlace(hidden.columns, delta.row(row), hidden.row(row))
+    }
+    return hidden
+  }
+
+  private func embed(_ tokens: UnsafeBufferPointer<Int32>, into hidden: Matrix, _ context: ComputeContext) {
+    let rowsPerTask = 32
+    context.parallel(tasks: (tokens.count + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
+      let first = task * rowsPerTask
+      for row in first..<min(first + rowsPerTask, tokens.count) {
+        tokenEmbeddings.copyRow(Int(tokens[row]), to: hidden.row(row))
+      }
+    }
+  }
+}
+
+/// The activations of a decoder run, reused from call to call.
+package struct DecoderWorkspace: Sendable {
+  private let configuration: DecoderConfiguration
+  private let innerSize: Int
+  fileprivate private(set) var hidden: Matrix
+  private(set) var normed: Matrix
+  fileprivate private(set) var delta: Matrix
+  fileprivate private(set) var projected: Matrix
+  fileprivate private(set) var heads: Matrix
+  fileprivate private(set) var inner: Matrix
+  fileprivate private(set) var rotaryTable: Matrix
+  var logits: Matrix
+  /// Caches of texts to embed, which are filled and forgotten.
+  var transientCaches = LeaderState<[KVCache]>([])
+
+  /// Creates a workspace for a decoder, without room for tokens yet.
+  package init(for decoder: Decoder) {
+    configuration = decoder.configuration
+    innerSize = decoder.blocks.map(\.feedForward.innerSize).max() ?? 0
+    let hiddenSize = configuration.hiddenSize
+    hidden = Matrix(rows: 0, columns: hiddenSize)
+    normed = hidden
+    delta = hidden
+    projected = Matrix(rows: 0, columns: configuration.attention.features)
+    heads = Matrix(rows: 0, columns: configuration.attention.queryFeatures)
+    inner = Matrix(rows: 0, columns: 2 * innerSize)
+    rotaryTable = configuration.rotary.table(rows: 0)
+    logits = Matrix(rows: 0, columns: configuration.vocabularySize)
+  }
+
+  /// Makes room for `rows` tokens, and uses just those.
+  fileprivate mutating func reserve(rows: Int) {
+    if hidden.capacity < rows {
+      // Rounded up, so that runs of about the same size don't allocate each time.
+      let capacity = (rows + 15) & ~15
+      hidden = Matrix(rows: capacity, columns: hidden.columns)
+      normed = Matrix(rows: capacity, columns: hidden.columns)
+      delta = Matrix(rows: capacity, columns: hidden.columns)
+      projected = Matrix(rows: capacity, columns: projected.columns)
+      heads = Matrix(rows: capacity, columns: heads.columns)
+      inner = Matrix(rows: capacity, columns: inner.columns)
+      rotaryTable = configuration.rotary.table(rows: capacity)
+    }
+    hidden.setRows(rows)
+    normed.setRows(rows)
+    delta.setRows(rows)
+    projected.setRows(rows)
+    heads.setRows(rows)
+    inner.setRows(rows)
+    rotaryTable.setRows(rows)
+  }
+}

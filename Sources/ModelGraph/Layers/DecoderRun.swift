@@ -1,0 +1,213 @@
+import SalanganeTensors
+
+/// Why a decoder refuses an input, or its output.
+package enum DecoderError: Error, Equatable {
+  /// There are no tokens.
+  case noTokens
+  /// A token id that isn't in the vocabulary.
+  case invalidToken(id: Int, index: Int, vocabularySize: Int)
+  /// The model gives numbers that aren't finite.
+  case notFinite
+}
+
+extension Decoder {
+  /// Rows that prompts are cut into: bounds the memory for activations.
+  package static let promptChunk = 512
+  /// The most rows of one product with the head, whose output is the widest of all.
+  package static let logitRows = 32
+
+  /// Checks that there are tokens, and that the vocabulary has them.
+  ///
+  /// - Throws: `DecoderError`.
+  package func validate(_ tokens: [Int32]) throws(DecoderError) {
+    guard !tokens.isEmpty else { throw .noTokens }
+    guard let index = tokens.firstIndex(where: { $0 < 0 || Int($0) >= vocabularySize }) else { return }
+    throw .invalidToken(id: Int(tokens[index]), index: index, vocabularySize: vocabularySize)
+  }
+
+  /// Runs tokens behind those that the cache holds, in chunks, and adds them to it.
+  ///
+  /// However the tokens are cut into chunks or calls, the results have the same bits. When it throws, the
+  /// cache holds the chunks that were finished.
+  ///
+  /// - Parameters:
+  ///   - tokens: Valid token ids, at least one.
+  ///   - cache: The sequence's keys and values.
+  ///   - chunk: The most rows that run together.
+  ///   - workspace: Memory for the activations.
+  ///   - layerInputs: Sees the hidden states before every block.
+  ///   - body: Called after each chunk with the index of its first token and its hidden states before the last
+  ///     norm, `[rows, hidden]`, which are gone with the next chunk.
+  /// - Throws: `DecoderError`, `KVCacheError`, `CancellationError`, or what `body` throws.
+  package func run(
+    _ tokens: [Int32], cache: KVCache, chunk: Int = Decoder.promptChunk, workspace: inout DecoderWorkspace,
+    context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil,
+    body: (_ first: Int, _ hidden: Matrix, _ workspace: inout DecoderWorkspace) throws -> Void
+  ) throws {
+    precondition(chunk > 0 && !cache.isTransient)
+    try validate(tokens)
+    // All or nothing: a prompt that doesn't fit isn't begun.
+    let end = cache.count + tokens.count
+    guard end <= cache.capacity else {
+      throw KVCacheError.contextExceeded(positions: end, capacity: cache.capacity)
+    }
+    try tokens.withUnsafeBufferPointer { tokens in
+      var first = 0
+      while first < tokens.count {
+        let count = min(chunk, tokens.count - first)
+        let hidden = try step(
+          UnsafeBufferPointer(rebasing: tokens[first..<first + count]), cache: cache, workspace: &workspace,
+          context: context, cancellation: cancellation, layerInputs: layerInputs)
+        try body(first, hidden, &workspace)
+        first += count
+      }
+    }
+  }
+
+  /// One chunk.
+  private func step(
+    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache, workspace: inout DecoderWorkspace,
+    context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
+  ) throws -> Matrix {
+    let span = SequenceSpan(cache: cache, firstRow: 0, count: tokens.count, start: cache.count)
+    let hidden = try withUnsafePointer(to: span) { span in
+      try hiddenStates(
+        tokens, spans: UnsafeBufferPointer(start: span, count: 1), workspace: &workspace, context: context,
+        cancellation: cancellation, layerInputs: layerInputs)
+    }
+    cache.advance(by: tokens.count)
+    return hidden
+  }
+
+  /// Runs a prompt behind what the cache holds.
+  ///
+  /// - Returns: The last token's hidden state after the last norm, `[1, hidden]`, in the workspace's memory.
+  /// - Throws: `DecoderError`, `KVCacheError` or `CancellationError`.
+  package func prefill(
+    _ tokens: [Int32], cache: KVCache, workspace: inout DecoderWorkspace, context: ComputeContext,
+    cancellation: Cancellation
+  ) throws -> Matrix {
+    var last: Matrix?
+    try run(
+      tokens, cache: cache, workspace: &workspace, context: context, cancellation: cancellation
+    ) { first, hidden, workspace in
+      if first + hidden.rows == tokens.count {
+        last = normalized(hidden, rows: hidden.rows - 1..<hidden.rows, &workspace, context)
+      }
+    }
+    guard let last else { throw DecoderError.noTokens }
+    return last
+  }
+
+  /// Runs one token behind what the cache holds; allocates nothing once the cache has room.
+  ///
+  /// - Returns: The token's hidden state after the last norm, `[1, hidden]`, in the workspace's memory.
+  /// - Throws: `DecoderError`, `KVCacheError` or `CancellationError`.
+  package func decode(
+    _ token: Int32, cache: KVCache, workspace: inout DecoderWorkspace, context: ComputeContext,
+    cancellation: Cancellation
+  ) throws -> Matrix {
+    guard token >= 0, Int(token) < vocabularySize else {
+      throw DecoderError.invalidToken(id: Int(token), index: 0, vocabularySize: vocabularySize)
+    }
+    let hidden = try withUnsafePointer(to: token) { token in
+      try step(
+        UnsafeBufferPointer(start: token, count: 1), cache: cache, workspace: &workspace, context: context,
+        cancellation: cancellation)
+    }
+    return normalized(hidden, rows: 0..<1, &workspace, context)
+  }
+
+  /// Some rows after the last norm, in the workspace's memory.
+  ///
+  /// - Parameter hidden: The hidden states that `run` gave.
+  package func normalized(
+    _ hidden: Matrix, rows: Range<Int>, _ workspace: inout DecoderWorkspace, _ context: ComputeContext
+  ) -> Matrix {
+    var out = workspace.normed
+    out.setRows(rows.count)
+    outputNorm(hidden.rows(rows), into: out, context)
+    return out
+  }
+
+  /// The logits of normalised hidden states, `[rows, vocabularySize]`, in the workspace's memory.
+  ///
+  /// - Parameter hidden: At most `logitRows` rows.
+  package func logits(
+    _ hidden: Matrix, _ workspace: inout DecoderWorkspace, _ context: ComputeContext
+  ) -> Matrix {
+    precondition(hidden.rows <= Self.logitRows)
+    guard let head else { preconditionFailure("the decoder was loaded without its head") }
+    if workspace.logits.capacity < hidden.rows {
+      workspace.logits = Matrix(rows: hidden.rows, columns: vocabularySize)
+    }
+    workspace.logits.setRows(hidden.rows)
+    head(hidden, into: workspace.logits, context)
+    return workspace.logits
+  }
+
+  /// The logits of every token of a prompt, some rows at a time.
+  ///
+  /// - Parameter body: Called with the index of the first token of some rows, and `[rows, vocabularySize]`.
+  /// - Throws: `DecoderError`, `KVCacheError`, `CancellationError`, or what `body` throws.
+  package func allLogits(
+    _ tokens: [Int32], cache: KVCache, chunk: Int = Decoder.promptChunk, workspace: inout DecoderWorkspace,
+    context: ComputeContext, cancellation: Cancellation,
+    body: (_ first: Int, _ logits: Matrix) throws -> Void
+  ) throws {
+    try run(
+      tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
+      cancellation: cancellation
+    ) { first, hidden, workspace in
+      var row = 0
+      while row < hidden.rows {
+        try cancellation.check()
+        let rows = row..<min(row + Self.logitRows, hidden.rows)
+        let normed = normalized(hidden, rows: rows, &workspace, context)
+        try body(first + row, logits(normed, &workspace, context))
+        row = rows.upperBound
+      }
+    }
+  }
+
+  /// The hidden states of whole sequences after the last norm, for embeddings: nothing is kept of them.
+  ///
+  /// The sequences run together, all rows at once, so that short ones share the reading of the weights. A
+  /// sequence beyond some thousand tokens needs less memory with `run` and a cache.
+  ///
+  /// - Parameters:
+  ///   - tokens: The valid token ids of all sequences, one sequence after the other.
+  ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
+  /// - Returns: `[tokens, hidden]`, in the workspace's memory.
+  /// - Throws: `KVCacheError` for a sequence longer than the context; `CancellationError`.
+  package func hiddenStates(
+    tokens: [Int32], offsets: [Int], workspace: inout DecoderWorkspace, context: ComputeContext,
+    cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
+  ) throws -> Matrix {
+    precondition(offsets.first == 0 && offsets.last == tokens.count)
+    let caches = workspace.transientCaches
+    var spans: [SequenceSpan] = []
+    spans.reserveCapacity(offsets.count - 1)
+    for (start, end) in zip(offsets, offsets.dropFirst()) where end > start {
+      if caches.value.count == spans.count { caches.value.append(makeCache(isTransient: true)) }
+      spans.append(
+        SequenceSpan(cache: caches.value[spans.count], firstRow: start, count: end - start, start: 0))
+    }
+    let hidden = try tokens.withUnsafeBufferPointer { tokens in
+      try spans.withUnsafeBufferPointer { spans in
+        try hiddenStates(
+          tokens, spans: spans, workspace: &workspace, context: context, cancellation: cancellation,
+          layerInputs: layerInputs)
+      }
+    }
+    return normalized(hidden, rows: 0..<hidden.rows, &workspace, context)
+  }
+}
+
+extension ComputeContext {
+  /// True if every element is finite; called with logits, so that a broken model is noticed.
+  package func isFinite(_ x: Matrix) -> Bool {
+    for row in 0..<x.rows where !kernels.allFinite(x.columns, x.row(row)) { return false }
+    return true
+  }
+}

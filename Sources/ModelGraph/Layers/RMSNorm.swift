@@ -1,0 +1,42 @@
+import SalanganeTensors
+
+/// RMS normalisation with a weight (Zhang and Sennrich, 2019).
+package struct RMSNorm: Sendable {
+  private let weight: FloatBuffer
+  private let epsilon: Float
+
+  /// How many features are normalised together.
+  package var features: Int { weight.count }
+
+  /// Creates a norm over `weight.count` features.
+  package init(weight: [Float], epsilon: Float) {
+    precondition(!weight.isEmpty)
+    self.weight = FloatBuffer(count: weight.count)
+    self.weight.base.update(from: weight, count: weight.count)
+    self.epsilon = epsilon
+  }
+
+  /// `x += addend`, then `out = norm(x)`, row by row.
+  ///
+  /// All are `[rows, features]`; `out` may be `x` or `addend`.
+  package func callAsFunction(
+    _ x: Matrix, adding addend: Matrix? = nil, into out: Matrix, _ context: ComputeContext
+  ) {
+    precondition(x.columns == features && out.columns == x.columns && out.rows == x.rows)
+    precondition(addend == nil || addend?.rows == x.rows && addend?.columns == x.columns)
+    let kernels = context.kernels
+    let rowsPerTask = 16
+    context.parallel(tasks: (x.rows + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
+      let first = task * rowsPerTask
+      kernels.rmsNormRows(
+        min(rowsPerTask, x.rows - first), x.columns, x.row(first), x.stride,
+        addend.map { UnsafePointer($0.row(first)) }, addend?.stride ?? 0, weight.base, epsilon,
+        out.row(first), out.stride)
+    }
+  }
+
+  /// Normalises `rows` vectors that follow each other without gaps, in place and on this thread.
+  func normalize(_ x: UnsafeMutablePointer<Float>, rows: Int, _ context: ComputeContext) {
+    context.kernels.rmsNormRows(rows, features, x, features, nil, 0, weight.base, epsilon, x, features)
+  }
+}

@@ -1,0 +1,209 @@
+import SalanganeKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The keys and values of the tokens that a sequence has seen, for attention by later ones.
+///
+/// Positions are stored in blocks of `blockLength`, for all layers together; blocks are added as the
+/// sequence grows and never moved. In a block, a head's keys lie in panels of 16 positions with the 16
+/// values of one feature side by side, so that they are the right operand of a product with queries, or the
+/// left one of a product from the other side; a head's values lie in rows, padded to whole vectors.
+///
+/// A cache belongs to one request. It is written by the thread that leads the team and by the team's tasks,
+/// which write disjoint positions.
+package final class KVCache {
+  /// How numbers are stored.
+  package enum ElementType: String, CaseIterable, Sendable {
+    /// As computed.
+    case f32
+    /// Rounded to half precision.
+    case f16
+
+    /// Bytes of a number.
+    package var byteCount: Int {
+      switch self {
+      case .f32: 4
+      case .f16: 2
+      }
+    }
+  }
+
+  /// What one layer stores of a position.
+  package struct LayerShape: Hashable, Sendable {
+    /// Key and value heads.
+    package let heads: Int
+    /// Features of a key.
+    package let keyDimension: Int
+    /// Features of a value.
+    package let valueDimension: Int
+
+    /// Describes a layer.
+    package init(heads: Int, keyDimension: Int, valueDimension: Int) {
+      precondition(heads > 0 && keyDimension > 0 && valueDimension > 0)
+      self.heads = heads
+      self.keyDimension = keyDimension
+      self.valueDimension = valueDimension
+    }
+
+    /// Numbers from one row of values to the next.
+    package var paddedValueDimension: Int { (valueDimension + 15) & ~15 }
+
+    /// Numbers that a block takes for one head.
+    fileprivate var headCount: Int { KVCache.blockLength * (keyDimension + paddedValueDimension) }
+  }
+
+  /// Positions of a block; attention merges its results block by block.
+  package static let blockLength = 128
+
+  /// How numbers are stored.
+  package let elementType: ElementType
+  /// What each layer stores.
+  package let layers: [LayerShape]
+  /// The most positions that the cache may hold.
+  package let capacity: Int
+  /// Whether layers share their memory: enough for sequences that run whole, once.
+  package let isTransient: Bool
+  /// How many positions hold keys and values.
+  package private(set) var count = 0
+
+  private let layerOffsets: [Int]
+  private let blockBytes: Int
+  private var blocks: [UnsafeMutableRawPointer] = []
+
+  /// Creates an empty cache.
+  ///
+  /// - Parameters:
+  ///   - layers: What each layer stores.
+  ///   - elementType: How numbers are stored.
+  ///   - capacity: The most positions, normally the context length.
+  ///   - isTransient: Whether every layer overwrites the one before it, for a sequence that runs whole and is
+  ///     never continued, such as a text to embed.
+  package init(
+    layers: [LayerShape], elementType: ElementType, capacity: Int, isTransient: Bool = false
+  ) {
+    precondition(!layers.isEmpty && capacity > 0)
+    self.layers = layers
+    self.elementType = elementType
+    self.capacity = capacity
+    self.isTransient = isTransient
+    (layerOffsets, blockBytes) = Self.layout(layers, elementType, isTransient: isTransient)
+    blocks.reserveCapacity(min((capacity + Self.blockLength - 1) / Self.blockLength, 1 << 12))
+  }
+
+  deinit { for block in blocks { free(block) } }
+
+  private static func layout(
+    _ layers: [LayerShape], _ elementType: ElementType, isTransient: Bool
+  ) -> (offsets: [Int], blockBytes: Int) {
+    var offsets: [Int] = []
+    var end = 0
+    var largest = 0
+    for layer in layers {
+      let bytes = layer.heads * layer.headCount * elementType.byteCount
+      offsets.append(isTransient ? 0 : end)
+      end += bytes
+      largest = max(largest, bytes)
+    }
+    return (offsets, isTransient ? largest : end)
+  }
+
+  /// The bytes that a cache takes for a number of positions; nil beyond what can be addressed.
+  package static func byteCount(
+    layers: [LayerShape], elementType: ElementType, positions: Int, isTransient: Bool = false
+  ) -> Int? {
+    let blocks = positions / blockLength + (positions % blockLength == 0 ? 0 : 1)
+    let (bytes, overflow) = layout(layers, elementType, isTransient: isTransient).blockBytes
+      .multipliedReportingOverflow(by: blocks)
+    return overflow ? nil : bytes
+  }
+
+  /// The bytes that the cache takes now.
+  package var byteCount: Int { blocks.count * blockBytes }
+
+  /// Makes room for the first `positions` positions.
+  ///
+  /// - Throws: `KVCacheError` if that is more than `capacity`, or memory is short; the cache stays as it is.
+  package func reserve(_ positions: Int) throws(KVCacheError) {
+    guard positions <= capacity else { throw .contextExceeded(positions: positions, capacity: capacity) }
+    while blocks.count * Self.blockLength < positions {
+      var memory: UnsafeMutableRawPointer?
+      let alignment = blockBytes >= 2 << 20 ? 2 << 20 : 64
+      guard posix_memalign(&memory, alignment, blockBytes) == 0, let memory else {
+        throw .outOfMemory(bytes: blockBytes)
+      }
+      // Vectors are read whole: what lies behind the last position must be numbers.
+      memset(memory, 0, blockBytes)
+      blocks.append(memory)
+    }
+  }
+
+  /// Counts positions that all layers have stored by now.
+  package func advance(by positions: Int) {
+    precondition(positions >= 0 && count + positions <= blocks.count * Self.blockLength && !isTransient)
+    count += positions
+  }
+
+  /// Forgets all positions from `count` on; memory is kept.
+  package func truncate(to count: Int) {
+    precondition(count >= 0 && count <= self.count)
+    self.count = count
+  }
+
+  // MARK: Places
+
+  /// The panels of a head's keys in a block.
+  func keys(layer: Int, head: Int, block: Int) -> UnsafeMutableRawPointer {
+    blocks[block] + (layerOffsets[layer] + head * layers[layer].headCount * elementType.byteCount)
+  }
+
+  /// The rows of a head's values in a block.
+  func values(layer: Int, head: Int, block: Int) -> UnsafeMutableRawPointer {
+    keys(layer: layer, head: head, block: block)
+      + Self.blockLength * layers[layer].keyDimension * elementType.byteCount
+  }
+
+  /// Stores the key and the value of a head at a position for which there is room.
+  ///
+  /// - Parameters:
+  ///   - key: `keyDimension` floats.
+  ///   - value: `valueDimension` floats.
+  ///   - scratch: As many bytes as the larger of both has floats, twice; for rounding.
+  package func store(
+    layer: Int, head: Int, position: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
+  ) {
+    let shape = layers[layer]
+    let block = position / Self.blockLength
+    let row = position % Self.blockLength
+    let panel = row / 16 * 16 * shape.keyDimension + row % 16
+    let keys = keys(layer: layer, head: head, block: block)
+    let values = values(layer: layer, head: head, block: block)
+    switch elementType {
+    case .f32:
+      let column = keys.assumingMemoryBound(to: Float.self) + panel
+      for feature in 0..<shape.keyDimension { column[feature * 16] = key[feature] }
+      (values.assumingMemoryBound(to: Float.self) + row * shape.paddedValueDimension)
+        .update(from: value, count: shape.valueDimension)
+    case .f16:
+      let column = keys.assumingMemoryBound(to: UInt16.self) + panel
+      let halves = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: UInt16.self)
+      kernels.roundToHalf(shape.keyDimension, key, halves)
+      for feature in 0..<shape.keyDimension { column[feature * 16] = halves[feature] }
+      kernels.roundToHalf(
+        shape.valueDimension, value,
+        values.assumingMemoryBound(to: UInt16.self) + row * shape.paddedValueDimension)
+    }
+  }
+}
+
+/// Why a cache can't grow.
+package enum KVCacheError: Error, Equatable {
+  /// More positions than the cache may hold.
+  case contextExceeded(positions: Int, capacity: Int)
+  /// The system has no memory for another block.
+  case outOfMemory(bytes: Int)
+}

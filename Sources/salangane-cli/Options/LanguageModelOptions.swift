@@ -1,0 +1,38 @@
+import ArgumentParser
+import Salangane
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+/// What commands add that run a model token by token.
+struct LanguageModelOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The most tokens of prompt and text together.", valueName: "n"))
+  var context: Int?
+
+  @Option(
+    name: .customLong("kv-type"),
+    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16 or f32.", valueName: "type"))
+  var cacheType: KVCacheType?
+
+  /// Loads the model.
+  ///
+  /// - Parameters:
+  ///   - model: Which model, and how it is run.
+  ///   - cacheType: How keys and values are stored unless `--kv-type` says otherwise.
+  /// - Throws: What `LanguageModel` throws.
+  func load(_ model: ModelOptions, cacheType defaultType: KVCacheType) async throws -> LanguageModel {
+    let options = Salangane.ModelOptions(
+      threads: model.threads, instructionSet: try model.instructionSet, backend: model.backend,
+      isMemoryMapped: !model.noMmap, contextLength: context, cacheType: cacheType ?? defaultType)
+    let bar = ProgressBar("loading", isShown: true)
+    defer { bar.finish() }
+    return try await LanguageModel(contentsOf: URL(filePath: model.model), options: options) {
+      bar.update($0)
+    }
+  }
+}
+
+extension KVCacheType: ExpressibleByArgument {}
