@@ -58,7 +58,9 @@ let package = Package(
     .target(name: "SalanganeTokenizers", dependencies: ["SalanganeFiles"], path: "Sources/Tokenizers"),
     .target(
       name: "SalanganeModelGraph",
-      dependencies: ["SalanganeFiles", "SalanganeQuantization", "SalanganeTensors"],
+      dependencies: [
+        "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors",
+      ],
       path: "Sources/ModelGraph"),
     .target(
       name: "Salangane",

@@ -159,7 +159,7 @@ package struct DecoderConfiguration: Sendable {
     }
     guard dimension > 0, dimension <= headDimension, dimension % 2 == 0 else {
       throw values.failure(
-        key,
+        values.contains(key) ? key : .headDimension,
         "expected an even number of rotated features up to the head's \(headDimension), found \(dimension)")
     }
     return dimension

@@ -82,6 +82,8 @@ package struct DecoderTensorNames: Sendable {
     case .safetensors:
       guard let name = modules[module] else { return [] }
       if let layer { return layerPrefixes.map { "\($0)\(layer).\(name).\(kind)" } }
+      // The output matrix mostly stands outside of the model that the prefix is for.
+      let prefixes = module == .output ? prefixes.reversed() : prefixes
       return prefixes.map { "\($0)\(name).\(kind)" }
     }
   }

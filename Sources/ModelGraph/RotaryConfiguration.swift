@@ -123,8 +123,8 @@ struct RotaryReader {
       throw values.failure(.betaFast, "expected at least \(slow), found \(fast)")
     }
     func sharpening(_ scale: Double) -> Double { factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1 }
-    let mscale = try values.float(.mscale, default: 0)
-    let mscaleAll = try values.float(.mscaleAll, default: 0)
+    let mscale = try values.float(.mscale, in: 0...1e6, default: 0)
+    let mscaleAll = try values.float(.mscaleAll, in: 0...1e6, default: 0)
     let attentionFactor: Double
     if let value = try values.optionalFloat(.attentionFactor, in: Self.positive) {
       attentionFactor = value

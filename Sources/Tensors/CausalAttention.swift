@@ -74,31 +74,15 @@ extension ComputeContext {
     {
       lanes /= 2
     }
-    let tasks = Self.taskCount(spans, shape, lanes: lanes)
     let layout = CausalScratch(shape: shape, lanes: lanes)
-    let kernels = kernels
-    parallel(tasks: tasks, scratchCount: layout.count) { task, _, scratch in
-      // Spans are few, so that looking for a task's own is cheap.
-      var task = task
-      var index = 0
-      while task >= Self.taskCount(spans[index], shape, lanes: lanes) {
-        task -= Self.taskCount(spans[index], shape, lanes: lanes)
-        index += 1
-      }
-      let span = spans[index]
-      let blocks = (span.count * shape.groupSize + lanes - 1) / lanes
-      // Late positions see the most keys: they go first.
-      let firstLane = (blocks - 1 - task % blocks) * lanes
-      let head = CausalHead(
-        kernels: kernels, layout: layout, scratch: scratch, shape: shape, span: span, layer: layer,
-        head: task / blocks, scale: scale, window: window ?? .max, qkv: qkv, out: out)
-      head.run(firstLane: firstLane, count: min(lanes, span.count * shape.groupSize - firstLane))
-    }
+    parallel(
+      tasks: Self.taskCount(spans, shape, lanes: lanes), scratchCount: layout.count,
+      CausalPhase(
+        kernels: kernels, layout: layout, shape: shape, spans: spans, lanes: lanes, layer: layer,
+        scale: scale, window: window ?? .max, qkv: qkv, out: out))
   }
 
-  private static func taskCount(
-    _ span: SequenceSpan, _ shape: AttentionShape, lanes: Int
-  ) -> Int {
+  fileprivate static func taskCount(_ span: SequenceSpan, _ shape: AttentionShape, lanes: Int) -> Int {
     shape.keyValueHeads * ((span.count * shape.groupSize + lanes - 1) / lanes)
   }
 
@@ -108,6 +92,39 @@ extension ComputeContext {
     var count = 0
     for span in spans { count += taskCount(span, shape, lanes: lanes) }
     return count
+  }
+}
+
+/// Causal attention cut into tasks: some queries of one key and value head of one sequence each.
+private struct CausalPhase: ScratchPhase {
+  let kernels: KernelTable
+  let layout: CausalScratch
+  let shape: AttentionShape
+  let spans: UnsafeBufferPointer<SequenceSpan>
+  /// The most queries of a task.
+  let lanes: Int
+  let layer: Int
+  let scale: Float
+  let window: Int
+  let qkv: Matrix
+  let out: Matrix
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    // Spans are few, so that looking for a task's own is cheap.
+    var task = task
+    var index = 0
+    while task >= ComputeContext.taskCount(spans[index], shape, lanes: lanes) {
+      task -= ComputeContext.taskCount(spans[index], shape, lanes: lanes)
+      index += 1
+    }
+    let span = spans[index]
+    let blocks = (span.count * shape.groupSize + lanes - 1) / lanes
+    // Late positions see the most keys: they go first.
+    let firstLane = (blocks - 1 - task % blocks) * lanes
+    let head = CausalHead(
+      kernels: kernels, layout: layout, scratch: scratch, shape: shape, span: span, layer: layer,
+      head: task / blocks, scale: scale, window: window, qkv: qkv, out: out)
+    head.run(firstLane: firstLane, count: min(lanes, span.count * shape.groupSize - firstLane))
   }
 }
 
@@ -152,7 +169,9 @@ private struct CausalScratch {
   }
 }
 
-/// Some queries of one key and value head. Lane `i` is query head `i % groupSize` of the group, at the
+/// Some queries of one key and value head.
+///
+/// Lane `i` is query head `i % groupSize` of the group, at the
 /// span's row `i / groupSize`.
 private struct CausalHead {
   let kernels: KernelTable

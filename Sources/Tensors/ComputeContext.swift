@@ -37,14 +37,38 @@ package final class ComputeContext {
     tasks: Int, scratchCount: Int = 0,
     _ body: (_ task: Int, _ worker: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
   ) {
-    if scratch.count < threads || (scratch.first?.count ?? 0) < scratchCount {
-      let count = max(scratchCount, scratch.first?.count ?? 0)
-      scratch = (0..<threads).map { _ in FloatBuffer(count: count) }
-      for worker in 0..<threads { bases[worker] = scratch[worker].base }
-    }
-    let bases = bases
+    let bases = scratch(count: scratchCount)
     team.run(tasks: tasks, width: threads) { task, worker in
       body(task, worker, bases[worker])
     }
   }
+
+  /// Runs tasks on the team as the closure's form does, without an allocation.
+  package func parallel(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
+    let bases = scratch(count: scratchCount)
+    team.run(tasks: tasks, width: threads, phase: WithScratch(phase: phase, bases: bases))
+  }
+
+  /// Where each worker's scratch of at least `count` floats starts.
+  private func scratch(count: Int) -> UnsafeMutablePointer<UnsafeMutablePointer<Float>> {
+    if scratch.count < threads || (scratch.first?.count ?? 0) < count {
+      let count = max(count, scratch.first?.count ?? 0)
+      scratch = (0..<threads).map { _ in FloatBuffer(count: count) }
+      for worker in 0..<threads { bases[worker] = scratch[worker].base }
+    }
+    return bases
+  }
+}
+
+/// What the tasks of one phase do with their worker's scratch.
+package protocol ScratchPhase {
+  /// Runs a task.
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>)
+}
+
+private struct WithScratch<P: ScratchPhase>: Phase {
+  let phase: P
+  let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+
+  func run(task: Int, worker: Int) { phase.run(task: task, worker: worker, scratch: bases[worker]) }
 }

@@ -64,18 +64,7 @@ extension ComputeContext {
       OpenBLAS.multiply(
         rows: rows.count, columns: columns.count, depth: w.columns, x.row(rows.lowerBound), x.stride,
         w.row(columns.lowerBound), accumulate: bias != nil, destination, out.stride)
-      apply(activation, kernels, rows.count, columns.count, destination, out.stride)
-    }
-  }
-
-  /// Applies an activation to a part of an output.
-  func apply(
-    _ activation: Activation, _ kernels: KernelTable, _ rows: Int, _ columns: Int,
-    _ x: UnsafeMutablePointer<Float>, _ stride: Int
-  ) {
-    switch activation {
-    case .none: break
-    case .gelu: kernels.geluRows(rows, columns, x, stride)
+      activation.apply(kernels, rows.count, columns.count, destination, out.stride)
     }
   }
 }

@@ -6,6 +6,16 @@ package enum Activation: Sendable {
   case none
   /// GELU in its exact form.
   case gelu
+
+  /// Applies the activation to a part of an output.
+  func apply(
+    _ kernels: KernelTable, _ rows: Int, _ columns: Int, _ x: UnsafeMutablePointer<Float>, _ stride: Int
+  ) {
+    switch self {
+    case .none: break
+    case .gelu: kernels.geluRows(rows, columns, x, stride)
+    }
+  }
 }
 
 extension ComputeContext {
@@ -25,47 +35,63 @@ extension ComputeContext {
   ) {
     precondition(x.columns == w.columns && out.columns == w.rows && out.rows == x.rows)
     let plan = MatmulPlan(rows: x.rows, depth: w.columns, panels: w.panels, threads: threads)
+    workerValues.update(repeating: -1, count: threads)
+    parallel(
+      tasks: plan.tasks, scratchCount: plan.blockRows * w.columns,
+      PackedProduct(
+        kernels: kernels, plan: plan, x: x, w: w, bias: bias, activation: activation, out: out,
+        packed: workerValues))
+  }
+}
+
+/// A product with packed weights, cut into tasks.
+private struct PackedProduct: ScratchPhase {
+  let kernels: KernelTable
+  let plan: MatmulPlan
+  let x: Matrix
+  let w: PackedMatrix
+  let bias: UnsafePointer<Float>?
+  let activation: Activation
+  let out: Matrix
+  /// Which block of rows lies packed in each worker's scratch: neighbouring tasks share it.
+  let packed: UnsafeMutablePointer<Int>
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let width = KernelTable.packedRows
-    let kernels = kernels
-    // Which block of rows lies packed in each worker's scratch: neighbouring tasks share it.
-    let packed = workerValues
-    packed.update(repeating: -1, count: threads)
-    parallel(tasks: plan.tasks, scratchCount: plan.blockRows * w.columns) { task, worker, scratch in
-      let block = task / plan.panelGroups
-      let firstRow = block * plan.blockRows
-      let rows = min(plan.blockRows, x.rows - firstRow)
-      if packed[worker] != block {
-        packed[worker] = block
-        var row = 0
-        while row < rows {
-          let count = min(width, rows - row)
-          kernels.packRows(
-            count, width, w.columns, x.row(firstRow + row), x.stride, scratch + row * w.columns)
-          row += width
-        }
+    let block = task / plan.panelGroups
+    let firstRow = block * plan.blockRows
+    let rows = min(plan.blockRows, x.rows - firstRow)
+    if packed[worker] != block {
+      packed[worker] = block
+      var row = 0
+      while row < rows {
+        let count = min(width, rows - row)
+        kernels.packRows(
+          count, width, w.columns, x.row(firstRow + row), x.stride, scratch + row * w.columns)
+        row += width
       }
-      let panels = plan.panelRange(task % plan.panelGroups)
-      var panel = panels.lowerBound
-      while panel < panels.upperBound {
-        // A few panels stay in the first-level cache while all rows of the block pass by.
-        let count = min(plan.panelsPerPass, panels.upperBound - panel)
-        var row = 0
-        while row < rows {
-          let tile = min(width, rows - row)
-          var start = bias
-          if let bias { start = bias + panel * 16 }
-          kernels.matmulPanels(
-            tile, count, w.columns, scratch + row * w.columns, width,
-            w.panel(panel), 16, w.panelStride,
-            out.row(firstRow + row) + panel * 16, out.stride, start, 0)
-          row += width
-        }
-        panel += count
-      }
-      let firstColumn = panels.lowerBound * 16
-      let columns = min(panels.upperBound * 16, out.columns) - firstColumn
-      apply(activation, kernels, rows, columns, out.row(firstRow) + firstColumn, out.stride)
     }
+    let panels = plan.panelRange(task % plan.panelGroups)
+    var panel = panels.lowerBound
+    while panel < panels.upperBound {
+      // A few panels stay in the first-level cache while all rows of the block pass by.
+      let count = min(plan.panelsPerPass, panels.upperBound - panel)
+      var row = 0
+      while row < rows {
+        let tile = min(width, rows - row)
+        var start = bias
+        if let bias { start = bias + panel * 16 }
+        kernels.matmulPanels(
+          tile, count, w.columns, scratch + row * w.columns, width,
+          w.panel(panel), 16, w.panelStride,
+          out.row(firstRow + row) + panel * 16, out.stride, start, 0)
+        row += width
+      }
+      panel += count
+    }
+    let firstColumn = panels.lowerBound * 16
+    let columns = min(panels.upperBound * 16, out.columns) - firstColumn
+    activation.apply(kernels, rows, columns, out.row(firstRow) + firstColumn, out.stride)
   }
 }
 

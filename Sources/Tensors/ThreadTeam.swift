@@ -6,6 +6,26 @@ import Synchronization
   import Darwin
 #endif
 
+/// What the tasks of one phase do.
+///
+/// A phase that is a value of such a type runs without an allocation; one that is a closure costs one, since
+/// the closure is handed to other threads.
+package protocol Phase {
+  /// Runs a task on a worker; 0 is the leader.
+  func run(task: Int, worker: Int)
+}
+
+extension Phase {
+  fileprivate static func run(_ phase: UnsafeRawPointer, task: Int, worker: Int) {
+    phase.assumingMemoryBound(to: Self.self).pointee.run(task: task, worker: worker)
+  }
+}
+
+private struct ClosurePhase: Phase {
+  let body: ThreadTeam.Body
+  func run(task: Int, worker: Int) { body(task, worker) }
+}
+
 /// The process's computing threads: a leader that brings work, and helpers that share it.
 ///
 /// A phase is a number of independent tasks, taken one after the other by whoever is free; `run` returns
@@ -21,7 +41,8 @@ package final class ThreadTeam: @unchecked Sendable {
   package typealias Body = (_ task: Int, _ worker: Int) -> Void
 
   private struct Work {
-    var body: Body = { _, _ in }
+    /// The type of the phase, and where the leader keeps it.
+    var phase: (type: any Phase.Type, value: UnsafeRawPointer)?
     var tasks = 0
     var width = 1
   }
@@ -73,37 +94,54 @@ package final class ThreadTeam: @unchecked Sendable {
       for task in 0..<tasks { body(task, 0) }
       return
     }
-    startHelpers(count: width - 1)
     withoutActuallyEscaping(body) { body in
-      work = Work(body: body, tasks: tasks, width: width)
-      nextTask.store(0, ordering: .relaxed)
-      left.store(0, ordering: .relaxed)
-      let generation = (phase.load(ordering: .relaxed) >> 16) &+ 1
-      phase.store(generation << 16, ordering: .sequentiallyConsistent)
-      if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
-        pthread_mutex_lock(mutex)
-        pthread_cond_broadcast(wake)
-        pthread_mutex_unlock(mutex)
-      }
-      takeTasks(worker: 0)
-      let joined =
-        phase.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue & Self.joinedMask
-      var spins = 0
-      while left.load(ordering: .acquiring) != joined {
-        spins &+= 1
-        // A helper that was taken off its processor in the middle of a task needs ours to go on.
-        if spins & 1023 == 0 { sched_yield() }
-      }
-      work.body = { _, _ in }
+      run(tasks: tasks, width: width, phase: ClosurePhase(body: body))
     }
+  }
+
+  /// Runs `tasks` tasks on up to `width` threads, and returns when all are done.
+  package func run<P: Phase>(tasks: Int, width: Int, phase: P) {
+    if tasks <= 1 || width <= 1 {
+      for task in 0..<tasks { phase.run(task: task, worker: 0) }
+      return
+    }
+    startHelpers(count: width - 1)
+    withUnsafePointer(to: phase) { value in
+      open(Work(phase: (P.self, UnsafeRawPointer(value)), tasks: tasks, width: width))
+    }
+  }
+
+  /// Opens a phase, takes part in it, and closes it.
+  private func open(_ work: Work) {
+    self.work = work
+    nextTask.store(0, ordering: .relaxed)
+    left.store(0, ordering: .relaxed)
+    let generation = (phase.load(ordering: .relaxed) >> 16) &+ 1
+    phase.store(generation << 16, ordering: .sequentiallyConsistent)
+    if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+      pthread_mutex_lock(mutex)
+      pthread_cond_broadcast(wake)
+      pthread_mutex_unlock(mutex)
+    }
+    takeTasks(worker: 0)
+    let joined =
+      phase.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue & Self.joinedMask
+    var spins = 0
+    while left.load(ordering: .acquiring) != joined {
+      spins &+= 1
+      // A helper that was taken off its processor in the middle of a task needs ours to go on.
+      if spins & 1023 == 0 { sched_yield() }
+    }
+    self.work.phase = nil
   }
 
   private func takeTasks(worker: Int) {
     let tasks = work.tasks
+    guard let (type, value) = work.phase else { return }
     while true {
       let task = nextTask.wrappingAdd(1, ordering: .relaxed).oldValue
       if task >= tasks { return }
-      work.body(task, worker)
+      type.run(value, task: task, worker: worker)
     }
   }
 

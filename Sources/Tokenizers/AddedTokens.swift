@@ -66,6 +66,8 @@ struct AddedTokenMatcher: Sendable {
   func forEachSplit(in text: UTF8Text, _ body: (Int32, Range<Int>) -> Bool) -> Bool {
     // What precedes this offset has been reported.
     var reported = 0
+    // The white space that was skipped last: tokens made of it must not skip it again and again.
+    var space = 0..<0
     var position = 0
     while position < text.count {
       guard beginnings[Int(text[position])], let (index, end) = longestMatch(in: text, at: position) else {
@@ -78,8 +80,11 @@ struct AddedTokenMatcher: Sendable {
       position = end
       if token.singleWord, touchesWord(text, start, stop) { continue }
       // The white space may already belong to the token before.
-      if token.stripsLeft { start = max(text.skippingWhitespace(backFrom: start), reported) }
-      if token.stripsRight { stop = text.skippingWhitespace(from: stop) }
+      if token.stripsLeft { start = max(text.skippingWhitespace(backFrom: start, to: reported), reported) }
+      if token.stripsRight {
+        if !space.contains(stop) { space = stop..<text.skippingWhitespace(from: stop) }
+        stop = max(stop, space.upperBound)
+      }
       if reported < start, !body(-1, reported..<start) { return false }
       // White space that the token before took leaves nothing of a token made of white space.
       if start < stop, !body(token.id, start..<stop) { return false }

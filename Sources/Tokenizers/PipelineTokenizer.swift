@@ -12,6 +12,9 @@ final class PipelineTokenizer: TextTokenizer {
   /// Finds those of the raw tokens that are plain text.
   private let plainMatcher: AddedTokenMatcher
   private let normalizer: (any Normalizer)?
+  /// Whether the normalizer only chooses among equivalent spellings, such as NFC; others, such as those
+  /// that put marks in place of spaces, make of a text what the model knows.
+  private let choosesSpelling: Bool
   private let metaspace: Metaspace?
   private let preTokenizer: (any PreTokenizer)?
   private let model: any TokenModel
@@ -21,7 +24,9 @@ final class PipelineTokenizer: TextTokenizer {
   let vocabularySize: Int
   let specialTokens: SpecialTokens
 
-  /// Puts the stages together. The ids of added tokens must be bounded by the caller, not negative, and
+  /// Puts the stages together.
+  ///
+  /// The ids of added tokens must be bounded by the caller, not negative, and
   /// unique.
   init(
     vocabulary: Vocabulary, addedTokens: [AddedToken], normalizer: (any Normalizer)?,
@@ -31,6 +36,7 @@ final class PipelineTokenizer: TextTokenizer {
   ) {
     self.vocabulary = vocabulary
     self.normalizer = normalizer
+    choosesSpelling = normalizer is UnicodeNormalizer
     self.metaspace = metaspace
     self.preTokenizer = preTokenizer
     self.model = model
@@ -112,7 +118,8 @@ final class PipelineTokenizer: TextTokenizer {
     var text = text
     return text.withUTF8 { utf8 in
       var run = EncodingRun(
-        tokenizer: self, recognizesAddedTokens: options.recognizesAddedTokens, limit: limit)
+        tokenizer: self, recognizesAddedTokens: options.recognizesAddedTokens,
+        normalizesText: options.normalizesText, limit: limit)
       run.ids.reserveCapacity(min(utf8.count / 3, limit) + 8)
       run.encode(utf8)
       return run.ids
@@ -123,12 +130,16 @@ final class PipelineTokenizer: TextTokenizer {
   private struct EncodingRun {
     let tokenizer: PipelineTokenizer
     let recognizesAddedTokens: Bool
+    let normalizesText: Bool
     let limit: Int
     var ids: [Int32] = []
     private var scratch = TokenModelScratch()
     private var normalized: [UInt8] = []
 
-    init(tokenizer: PipelineTokenizer, recognizesAddedTokens: Bool, limit: Int) {
+    init(
+      tokenizer: PipelineTokenizer, recognizesAddedTokens: Bool, normalizesText: Bool, limit: Int
+    ) {
+      self.normalizesText = normalizesText
       self.tokenizer = tokenizer
       self.recognizesAddedTokens = recognizesAddedTokens
       self.limit = limit
@@ -151,7 +162,9 @@ final class PipelineTokenizer: TextTokenizer {
     }
 
     private mutating func encodeSegment(_ text: UTF8Text, isFirst: Bool) {
-      guard let normalizer = tokenizer.normalizer else { return encodeNormalized(text, isFirst: isFirst) }
+      guard let normalizer = tokenizer.normalizer, normalizesText || !tokenizer.choosesSpelling else {
+        return encodeNormalized(text, isFirst: isFirst)
+      }
       normalized.removeAll(keepingCapacity: true)
       normalizer.normalize(text, into: &normalized)
       // Taken out while it is read, as the run is changed meanwhile.

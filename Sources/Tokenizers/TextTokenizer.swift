@@ -68,6 +68,11 @@ public struct EncodingOptions: Sendable, Hashable {
   /// Whether added tokens such as `<|im_end|>` are recognised where the text spells them, as the
   /// tokenizers library does; if not, their spelling is plain text.
   public var recognizesAddedTokens: Bool
+  /// Whether the text is normalised first where the tokenizer has a normal form for it.
+  ///
+  /// llama.cpp doesn't bring texts into the form NFC as the tokenizers of Qwen do: without this, the ids
+  /// are its own.
+  public var normalizesText: Bool
   /// The greatest number of tokens, special ones included; further ones are dropped from the end.
   ///
   /// The sections `truncation` and `padding` of a tokenizer.json are not applied.
@@ -75,10 +80,12 @@ public struct EncodingOptions: Sendable, Hashable {
 
   /// Creates options.
   public init(
-    addsSpecialTokens: Bool = true, recognizesAddedTokens: Bool = true, maximumLength: Int? = nil
+    addsSpecialTokens: Bool = true, recognizesAddedTokens: Bool = true, normalizesText: Bool = true,
+    maximumLength: Int? = nil
   ) {
     self.addsSpecialTokens = addsSpecialTokens
     self.recognizesAddedTokens = recognizesAddedTokens
+    self.normalizesText = normalizesText
     self.maximumLength = maximumLength
   }
 }

@@ -68,7 +68,9 @@ struct Vocabulary: Sendable {
     pool.reserveCapacity(count * 8)
   }
 
-  /// Gives `id` the token with these bytes. `id` must be bounded by the caller: ids are an array.
+  /// Gives an id the token with these bytes.
+  ///
+  /// `id` must be bounded by the caller: ids are an array.
   mutating func add(_ token: UTF8Text, id: Int32) throws(Conflict) {
     let index = Int(id)
     if index < spans.count {

@@ -26,6 +26,7 @@ struct SalanganeCommand: AsyncParsableCommand {
 @main
 enum Main {
   static func main() async {
+    occupyStandardDescriptors()
     // A reader that closes the pipe early makes writes fail with EPIPE instead of ending the process.
     signal(SIGPIPE, SIG_IGN)
     do {
@@ -38,6 +39,16 @@ enum Main {
       }
     } catch {
       ExitStatus.exit(for: error)
+    }
+  }
+
+  /// Puts something in the place of standard input, output or error where we were started without.
+  ///
+  /// The next file that is opened would take it, and get what is written there.
+  private static func occupyStandardDescriptors() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) < 0 {
+      // The other way round, so that reading and writing fail.
+      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
   }
 

@@ -143,6 +143,19 @@ import Testing
     #expect(result.errors == "status 0\n")
   }
 
+  @Test(arguments: ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+  func closedDescriptors(closed: String) async throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path("out")
+    let written = try await Command.shell(
+      #""$@" \#(closed)"#, ["embed", "--model", TinyModel.directory, "--output", path, "swift"])
+    #expect(written.status == 0)
+    #expect(try directory.read("out").starts(with: Array(#"{"index":0,"#.utf8)))
+    let printed = try await Command.shell(
+      #""$@" \#(closed)"#, ["embed", "--model", TinyModel.directory, "swift"])
+    #expect(printed.status == (closed.contains(">&-") && closed.first != "2" ? 66 : 0))
+  }
+
   #if os(Linux)
     @Test func aFullDisk() async throws {
       let result = try await Command.shell(

@@ -29,7 +29,7 @@ def random_weights(model, generator):
             value = 1 + 0.2 * noise
         elif tensor.dim() == 1:
             value = 0.3 * noise
-        elif "embed_tokens" in name:
+        elif "embed_tokens" in name and not model.config.tie_word_embeddings:
             value = noise
         else:
             value = 1.3 * noise / tensor.shape[1] ** 0.5

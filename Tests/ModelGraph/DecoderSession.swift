@@ -40,13 +40,16 @@ final class DecoderSession {
   }
 
   /// All logits of tokens behind those in a cache.
-  func logits(_ tokens: [Int32], chunk: Int = 512, after cache: KVCache) throws -> [Float] {
+  func logits(
+    _ tokens: [Int32], chunk: Int = 512, after cache: KVCache, cancellation: Cancellation = Cancellation()
+  ) throws -> [Float] {
     var all: [Float] = []
     try decoder.allLogits(
       tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, logits in
-      precondition(first * decoder.vocabularySize == all.count && context.isFinite(logits))
+      precondition(first * decoder.vocabularySize == all.count)
+      guard context.isFinite(logits) else { throw DecoderError.notFinite }
       all += Self.values(logits)
     }
     return all
@@ -66,6 +69,15 @@ final class DecoderSession {
       hidden = try decoder.decode(
         best, cache: cache, workspace: &workspace, context: context, cancellation: cancellation)
     }
+  }
+
+  /// Runs a prompt that is cancelled before one of its layers.
+  func runCancelled(_ tokens: [Int32], cache: KVCache, beforeLayer layer: Int) throws {
+    let cancellation = Cancellation()
+    try decoder.run(
+      tokens, cache: cache, chunk: 50, workspace: &workspace, context: context, cancellation: cancellation,
+      layerInputs: { index, _ in if index + 1 == layer { cancellation.cancel() } },
+      body: { _, _, _ in })
   }
 
   /// The hidden states of whole sequences, and what enters each layer.

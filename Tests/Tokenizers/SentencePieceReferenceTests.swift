@@ -88,7 +88,9 @@ func sentencePieceTextsAreThoseOfTheReference(_ reference: SentencePieceReferenc
     // Swift compares by canonical equivalence.
     if Array(found.utf8) == Array(decoded.utf8) { continue }
     differences += 1
-    if differences <= 10 { Issue.record("\(ids): expected \(decoded.debugDescription), found \(found.debugDescription)") }
+    if differences <= 10 {
+      Issue.record("\(ids): expected \(decoded.debugDescription), found \(found.debugDescription)")
+    }
   }
   #expect(differences == 0)
 }

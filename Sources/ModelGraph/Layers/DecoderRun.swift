@@ -177,18 +177,19 @@ extension Decoder {
   /// deal less than a cache of all layers. Results have the same bits for any `panel`.
   ///
   /// - Parameters:
-  ///   - tokens: The valid token ids of all sequences, one sequence after the other.
+  ///   - tokens: The token ids of all sequences, one sequence after the other.
   ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
   ///   - panel: The most rows that run together.
   ///   - layerInputs: Sees the hidden states before every block.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
-  /// - Throws: `KVCacheError` for a sequence longer than the context; `CancellationError`.
+  /// - Throws: `DecoderError`; `KVCacheError` for a sequence longer than the context; `CancellationError`.
   package func hiddenStates(
     tokens: [Int32], offsets: [Int], panel: Int = Decoder.promptChunk, workspace: inout DecoderWorkspace,
     context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
     precondition(panel > 0)
     precondition(offsets.first == 0 && offsets.last == tokens.count)
+    try validate(tokens)
     let caches = workspace.transientCaches
     var spans: [SequenceSpan] = []
     spans.reserveCapacity(offsets.count - 1)

@@ -1,3 +1,4 @@
+import SalanganeKernels
 import SalanganeTensors
 
 /// A gated feed-forward network: `down(silu(gate(x)) * up(x))` (SwiGLU; Shazeer, 2020).
@@ -15,19 +16,30 @@ package struct FeedForward: Sendable {
   /// - Parameter inner: `[rows, 2 * innerSize]`, for temporary values.
   package func callAsFunction(_ x: Matrix, inner: Matrix, into out: Matrix, _ context: ComputeContext) {
     gateUp(x, into: inner, context)
-    let kernels = context.kernels
-    let size = innerSize
-    let rowsPerTask = 8
-    let columnsPerTask = 1024
-    let parts = (size + columnsPerTask - 1) / columnsPerTask
-    context.parallel(tasks: (inner.rows + rowsPerTask - 1) / rowsPerTask * parts) { task, _, _ in
-      let row = task / parts * rowsPerTask
-      let column = task % parts * columnsPerTask
-      let gate = inner.row(row) + column
-      kernels.swigluRows(
-        min(rowsPerTask, inner.rows - row), min(columnsPerTask, size - column), gate, gate + size,
-        inner.stride)
-    }
-    down(inner.firstColumns(size), into: out, context)
+    let phase = GatePhase(kernels: context.kernels, inner: inner, size: innerSize)
+    context.parallel(tasks: phase.tasks, phase)
+    down(inner.firstColumns(innerSize), into: out, context)
+  }
+}
+
+/// The activation of a feed-forward network's gate, cut into blocks of rows and columns.
+private struct GatePhase: ScratchPhase {
+  static let rowsPerTask = 8
+  static let columnsPerTask = 1024
+
+  let kernels: KernelTable
+  let inner: Matrix
+  let size: Int
+
+  private var parts: Int { (size + Self.columnsPerTask - 1) / Self.columnsPerTask }
+  var tasks: Int { (inner.rows + Self.rowsPerTask - 1) / Self.rowsPerTask * parts }
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    let row = task / parts * Self.rowsPerTask
+    let column = task % parts * Self.columnsPerTask
+    let gate = inner.row(row) + column
+    kernels.swigluRows(
+      min(Self.rowsPerTask, inner.rows - row), min(Self.columnsPerTask, size - column), gate, gate + size,
+      inner.stride)
   }
 }

@@ -73,8 +73,9 @@ extension GGUFTokenizer {
     return special
   }
 
-  /// The tokens that are looked for in the text itself. Those that users defined are runs of spaces and the
-  /// like: text, whatever the caller thinks of added tokens.
+  /// The tokens that are looked for in the text itself.
+  ///
+  /// Those that users defined are runs of spaces and the like: text, whatever becomes of added tokens.
   private func sentencePieceAddedTokens(_ vocabulary: Vocabulary, _ types: [TokenType]) -> [AddedToken] {
     addedTokens(vocabulary, types).map { token in
       var token = token

@@ -41,6 +41,8 @@ extension GGUFTokenizer {
       decoder: WordPieceDecoder(prefix: prefix, cleansUp: true), specialTokens: special)
   }
 
+  /// A token in BERT's own spelling, or nil if it is spelled so already.
+  ///
   /// The format marks the tokens that begin a word, with U+2581, where BERT's own files mark the others,
   /// with `##`. Tokens that no text contains are left as they are: control tokens, and with older
   /// converters all in brackets.

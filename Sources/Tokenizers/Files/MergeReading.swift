@@ -26,11 +26,11 @@ struct MergeReader {
     guard let left = vocabulary.id(hash: hash, prefix: none, first) else {
       throw unknown(first, first, second)
     }
+    guard let right = vocabulary.id(of: second) else { throw unknown(second, first, second) }
     hash.append(second)
     guard let merged = vocabulary.id(hash: hash, prefix: first, second) else {
       throw unknown(Array(first) + Array(second), first, second)
     }
-    guard let right = vocabulary.id(of: second) else { throw unknown(second, first, second) }
     do throws(MergeTable.Conflict) {
       try table.add(left, right, MergeTable.Merge(rank: rank, id: merged))
     } catch {

@@ -42,8 +42,9 @@ struct TokenizerJSON {
       decoder: decoder, specialTokens: special)
   }
 
-  /// Reads `added_tokens`. A token that the model has too must have the model's id; a further one has the
-  /// id that the file says.
+  /// Reads `added_tokens`.
+  ///
+  /// A token that the model has too must have the model's id; a further one has the id that the file says.
   private func addedTokens(_ vocabulary: Vocabulary) throws(ModelFileError) -> [AddedToken] {
     guard let fields = try root.optional("added_tokens")?.elements() else { return [] }
     let largest = largestTokenID(count: vocabulary.count + fields.count)

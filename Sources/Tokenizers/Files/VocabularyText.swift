@@ -43,8 +43,10 @@ struct VocabularyText {
       decoder: WordPieceDecoder(prefix: prefix, cleansUp: true), specialTokens: special)
   }
 
-  /// One token a line; white space at the end of a line is dropped, as the tokenizers library does. An
-  /// empty line leaves its id without a token.
+  /// Reads one token a line.
+  ///
+  /// White space at the end of a line is dropped, as the tokenizers library does. An empty line leaves its
+  /// id without a token.
   private func vocabulary() throws(ModelFileError) -> Vocabulary {
     guard let valid = String(validating: text, as: UTF8.self), !valid.isEmpty else {
       throw ModelFileError(.malformed, file: file, expectation: "expected one token a line, in UTF-8")

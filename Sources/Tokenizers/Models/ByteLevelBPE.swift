@@ -1,5 +1,8 @@
 /// Byte-level byte pair encoding: a piece begins as its bytes, and the neighbours whose merge ranks first
-/// are joined until none are left (Sennrich et al. 2016; over bytes as in GPT-2, 2019).
+/// are joined until none are left.
+///
+/// Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016; over bytes as in
+/// GPT-2, 2019.
 struct ByteLevelBPE: TokenModel {
   private let merges: MergeTable
   /// The token of each byte, or -1.

@@ -29,12 +29,14 @@ struct CharacterBPE: TokenModel {
   var userDefined: TokenTrie?
   /// Where given, a piece that is one of these tokens becomes it without any merge.
   var wholePieces: Vocabulary?
-  /// Whether no merge joins a space mark to what precedes it, unless that is one too. A text can then be
-  /// cut there, with the same result.
+  /// Whether no merge joins a space mark to what precedes it, unless that is one too.
+  ///
+  /// A text can then be cut there, with the same result.
   var cutsBeforeSpaces: Bool
 
-  /// The stand-in for a code point that has no token, which merges may name too. Never -1, so that a pair
-  /// of them is not what marks a free slot of the table.
+  /// The stand-in for a code point that has no token, which merges may name too.
+  ///
+  /// It is never -1, so that a pair of them is not what marks a free slot of the table.
   @inline(__always)
   static func placeholder(_ scalar: UInt32) -> Int32 { -2 - Int32(truncatingIfNeeded: scalar) }
 

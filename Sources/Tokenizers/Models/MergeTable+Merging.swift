@@ -5,8 +5,9 @@ extension MergeTable {
   struct Symbol {
     var id: Int32
     var merge: Merge
-    /// Neighbours in the list of tokens that are left; -1 at the ends. Only the priority queue needs them.
+    /// The left neighbour among the tokens that are left, or -1; only the priority queue needs it.
     var previous: Int32 = -1
+    /// The right neighbour, or -1.
     var next: Int32 = -1
   }
 

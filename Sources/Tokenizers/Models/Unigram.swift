@@ -21,11 +21,11 @@ struct Unigram: TokenModel {
   ///   - byteTokens: Spell such runs, if given.
   ///   - roundsSums: Whether sums are kept in single precision, which decides between splits of nearly
   ///     equal scores: SentencePiece does, the tokenizers library and llama.cpp do not.
-  ///   - userDefined: Tokens that always win, and the greatest score of all others.
+  ///   - userDefined: Tokens that always win, and what they score for each byte.
   init(
     vocabulary: Vocabulary, matched: some Sequence<Int32>, scores: [Double], lowest: Double,
     unknown: Int32, byteTokens: ByteTokens?, roundsSums: Bool,
-    userDefined: (ids: Set<Int32>, greatestScore: Double)? = nil
+    userDefined: (ids: Set<Int32>, perByte: Double)? = nil
   ) {
     self.vocabulary = vocabulary
     trie = TokenTrie(vocabulary, ids: matched)
@@ -34,7 +34,7 @@ struct Unigram: TokenModel {
     unknownScore = roundsSums ? Double(Float(lowest) - 10) : lowest - 10
     self.byteTokens = byteTokens
     self.roundsSums = roundsSums
-    bonus = userDefined.map { ($0.ids, $0.greatestScore) }
+    bonus = userDefined
   }
 
   /// The best split up to one offset, and the token that it ends with.
@@ -91,7 +91,7 @@ struct Unigram: TokenModel {
   @inline(__always)
   private func score(of id: Int32, length: Int) -> Double {
     if let bonus, bonus.ids.contains(id) {
-      return Double(Float(Double(Float(length) * Float(bonus.perByte)) - 0.1))
+      return Double(Float(Double(length) * bonus.perByte - 0.1))
     }
     return scores[Int(id)]
   }

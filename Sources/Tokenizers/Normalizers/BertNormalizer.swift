@@ -1,5 +1,5 @@
 /// The normalizer of BERT: cleans, sets ideographs apart, strips accents and lowercases, in this order.
-struct BertNormalizer: Normalizer {
+package struct BertNormalizer: Normalizer {
   /// Whether control characters are removed and white space becomes U+0020.
   var cleansText: Bool
   /// Whether spaces are put around ideographs.
@@ -9,7 +9,14 @@ struct BertNormalizer: Normalizer {
   /// Whether the text is lowercased, each code point on its own.
   var lowercases: Bool
 
-  func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
+  package init(cleansText: Bool, spacesIdeographs: Bool, stripsAccents: Bool, lowercases: Bool) {
+    self.cleansText = cleansText
+    self.spacesIdeographs = spacesIdeographs
+    self.stripsAccents = stripsAccents
+    self.lowercases = lowercases
+  }
+
+  package func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
     let tables = UnicodeTables.shared
     let ascii = asciiActions()
     let dropped: UnicodeProperties = cleansText ? .bertRemoved : []

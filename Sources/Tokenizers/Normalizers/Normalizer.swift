@@ -1,5 +1,5 @@
 /// The first stage of a tokenizer: rewrites a text before it is split.
-protocol Normalizer: Sendable {
+package protocol Normalizer: Sendable {
   /// Appends the normalised form of `text`, which is valid UTF-8, to `output`.
   func normalize(_ text: UTF8Text, into output: inout [UInt8])
 }
@@ -26,8 +26,10 @@ struct SequenceNormalizer: Normalizer {
 }
 
 /// Maps each code point to lowercase on its own: no final sigma, as the tokenizers library does.
-struct LowercaseNormalizer: Normalizer {
-  func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
+package struct LowercaseNormalizer: Normalizer {
+  package init() {}
+
+  package func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
     let tables = UnicodeTables.shared
     var position = 0
     while position < text.count {
@@ -39,8 +41,10 @@ struct LowercaseNormalizer: Normalizer {
 }
 
 /// Removes combining marks, and decomposes nothing (`StripAccents` of the tokenizers library).
-struct CombiningMarkRemover: Normalizer {
-  func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
+package struct CombiningMarkRemover: Normalizer {
+  package init() {}
+
+  package func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
     let tables = UnicodeTables.shared
     var position = 0
     while position < text.count {
@@ -118,11 +122,11 @@ extension UnsafeBufferPointer where Element == UInt8 {
     return position
   }
 
-  /// The offset at which the white space that ends before `end` begins.
-  func skippingWhitespace(backFrom end: Int) -> Int {
+  /// The offset at which the white space that ends before `end` begins, but none before `start`.
+  func skippingWhitespace(backFrom end: Int, to start: Int = 0) -> Int {
     let tables = UnicodeTables.shared
     var position = end
-    while position > 0 {
+    while position > start {
       let (scalar, length) = scalar(before: position)
       guard tables.properties(of: scalar).hasAny(.whitespace) else { break }
       position -= length

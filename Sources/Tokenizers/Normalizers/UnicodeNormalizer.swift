@@ -1,7 +1,7 @@
 /// The four normalisation forms of Unicode (UAX #15), over the tables of the tokenizers library.
-struct UnicodeNormalizer: Normalizer {
+package struct UnicodeNormalizer: Normalizer {
   /// A normalisation form.
-  enum Form: String, Sendable {
+  package enum Form: String, Sendable {
     case nfc = "NFC"
     case nfd = "NFD"
     case nfkc = "NFKC"
@@ -9,9 +9,13 @@ struct UnicodeNormalizer: Normalizer {
   }
 
   /// The form that texts are brought into.
-  var form: Form
+  package var form: Form
 
-  func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
+  package init(form: Form) {
+    self.form = form
+  }
+
+  package func normalize(_ text: UTF8Text, into output: inout [UInt8]) {
     let tables = UnicodeTables.shared
     let composes = form == .nfc || form == .nfkc
     let compatibly = form == .nfkc || form == .nfkd

@@ -1,4 +1,4 @@
-/// The split of OpenAI's `cl100k_base` and its many relatives, Llama 3, Qwen and GLM among them:
+/// The split of OpenAI's `cl100k_base` and its many relatives, Llama 3, Qwen and GLM among them.
 ///
 ///     (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 struct CL100KPreTokenizer: PreTokenizer {
@@ -19,7 +19,7 @@ struct CL100KPreTokenizer: PreTokenizer {
     return true
   }
 
-  /// The end of the piece at `start`. Every code point belongs to a piece.
+  /// The end of the piece at `start`; every code point belongs to a piece.
   @inline(__always)
   private func pieceEnd(_ scanner: SplitScanner, _ start: Int, _ letters: UnicodeProperties) -> Int {
     let first = scanner.character(start)
@@ -45,7 +45,7 @@ struct CL100KPreTokenizer: PreTokenizer {
   }
 }
 
-/// The split of GPT-2:
+/// The split of GPT-2.
 ///
 ///     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 struct GPT2PreTokenizer: PreTokenizer {
@@ -77,7 +77,7 @@ struct GPT2PreTokenizer: PreTokenizer {
   }
 }
 
-/// The last of the three splits of DeepSeek-V3, in which not every code point belongs to a match:
+/// The last of the three splits of DeepSeek-V3, in which not every code point belongs to a match.
 ///
 ///     [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 struct DeepSeekV3PreTokenizer: PreTokenizer {

@@ -1,5 +1,5 @@
 /// The second stage of a tokenizer: cuts normalised text into the pieces that the model sees one by one.
-protocol PreTokenizer: Sendable {
+package protocol PreTokenizer: Sendable {
   /// Calls `body` with the range of each piece of `text`, in order, until `body` returns false.
   ///
   /// No piece is empty; text between the pieces is dropped.
@@ -9,11 +9,11 @@ protocol PreTokenizer: Sendable {
 }
 
 /// Pre-tokenizers applied one after the other, each to the pieces of the one before.
-struct SequencePreTokenizer: PreTokenizer {
+package struct SequencePreTokenizer: PreTokenizer {
   /// The stages, in order.
   var stages: [any PreTokenizer]
 
-  func forEachPiece(in text: UTF8Text, _ body: (Range<Int>) -> Bool) -> Bool {
+  package func forEachPiece(in text: UTF8Text, _ body: (Range<Int>) -> Bool) -> Bool {
     forEachPiece(in: text, 0..<text.count, stage: 0, body)
   }
 
@@ -29,8 +29,10 @@ struct SequencePreTokenizer: PreTokenizer {
 }
 
 /// Splits at white space, and makes every punctuation character a piece (`BertPreTokenizer`).
-struct BertPreTokenizer: PreTokenizer {
-  func forEachPiece(in text: UTF8Text, _ body: (Range<Int>) -> Bool) -> Bool {
+package struct BertPreTokenizer: PreTokenizer {
+  package init() {}
+
+  package func forEachPiece(in text: UTF8Text, _ body: (Range<Int>) -> Bool) -> Bool {
     let tables = UnicodeTables.shared
     var start = 0
     var position = 0

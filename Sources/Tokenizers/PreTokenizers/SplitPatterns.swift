@@ -1,6 +1,6 @@
 /// The split patterns that are known here: by their text, as a tokenizer.json has it, and by the names that
 /// GGUF files give them in `tokenizer.ggml.pre`.
-enum SplitPatterns {
+package enum SplitPatterns {
   private static let contractions = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)"#
   private static let lineBreaksAndSpace = #"\s*[\r\n]+|\s+(?!\S)|\s+"#
 
@@ -60,7 +60,7 @@ enum SplitPatterns {
   }
 
   /// The names, in the order in which messages list them.
-  static let names = [
+  package static let names = [
     "gpt-2", "llama-bpe", "llama3", "llama-v3", "qwen2", "qwen35", "deepseek-r1-qwen", "deepseek-llm",
     "deepseek-coder", "deepseek-v3", "chatglm-bpe", "glm4", "glm5",
   ]
@@ -83,9 +83,14 @@ enum SplitPatterns {
     }
   }
 
+  /// The pre-tokenizer that a name stands for, or nil for one that isn't known.
+  package static func preTokenizer(named name: String) -> (any PreTokenizer)? {
+    named(name).flatMap { PreTokenizerPlan(stages: $0.stages).preTokenizer }
+  }
+
   private static let lineBreaks = RunPreTokenizer(
     members: ScalarClass(ranges: [0x0A...0x0A, 0x0D...0x0D]), longest: 1)
-  /// `[一-龥ࠀ-一가-퟿]+`
+  /// The pattern `[一-龥ࠀ-一가-퟿]+`.
   private static let eastAsian = RunPreTokenizer(
     members: ScalarClass(ranges: [0x4E00...0x9FA5, 0x800...0x4E00, 0xAC00...0xD7FF]))
   private static let digits = RunPreTokenizer(members: ScalarClass(properties: .numeric), longest: 1)

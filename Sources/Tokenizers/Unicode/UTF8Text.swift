@@ -1,5 +1,5 @@
 /// A span of UTF-8 that is known to be valid.
-typealias UTF8Text = UnsafeBufferPointer<UInt8>
+package typealias UTF8Text = UnsafeBufferPointer<UInt8>
 
 extension UnsafeBufferPointer where Element == UInt8 {
   /// The code point at `position` and its length in bytes; the text must be valid UTF-8.

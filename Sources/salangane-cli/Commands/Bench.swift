@@ -7,8 +7,9 @@ struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measures how fast a model runs on this machine.",
     discussion: """
-      With --embed: a batch of token sequences of equal length is embedded again and again, after one run that \
-      doesn't count. Tokenizing is not part of it.
+      Reads a prompt of -p tokens (the test pp512), then generates -n tokens one by one (tg128), each behind -d \
+      tokens that are there already. With --embed: a batch of token sequences of equal length is embedded \
+      (embed32x128). Each test is run once without counting, then -r times. Tokenizing is not part of it.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -16,15 +17,31 @@ struct Bench: AsyncParsableCommand {
   }
 
   @OptionGroup var model: ModelOptions
+  @OptionGroup var language: LanguageModelOptions
 
-  @Flag(help: "Measure embedding.")
+  @Flag(help: "Measure embedding instead of generation.")
   var embed = false
 
-  @Option(name: .customShort("b"), help: ArgumentHelp("Texts of a batch.", valueName: "batch"))
-  var batch = 32
+  @Option(
+    name: .customShort("b"),
+    help: ArgumentHelp("Texts of a batch: 32 for embedding, 1 for generation.", valueName: "batch"))
+  var batchOption: Int?
 
-  @Option(name: .customShort("p"), help: ArgumentHelp("Tokens of a text.", valueName: "length"))
-  var length = 128
+  @Option(
+    name: .customShort("p"),
+    help: ArgumentHelp(
+      "Tokens of a text (128) or of the prompt (512; 0 for no such test).", valueName: "length"))
+  var lengthOption: Int?
+
+  @Option(
+    name: .customShort("n"),
+    help: ArgumentHelp("Tokens to generate; 0 for no such test.", valueName: "tokens"))
+  var generated = 128
+
+  @Option(
+    name: .customShort("d"),
+    help: ArgumentHelp("Tokens that are in the cache before.", valueName: "depth"))
+  var depth = 0
 
   @Option(name: .customShort("r"), help: ArgumentHelp("How often to measure.", valueName: "repetitions"))
   var repetitions = 5
@@ -32,43 +49,84 @@ struct Bench: AsyncParsableCommand {
   @Option(help: "How to print the results.")
   var format = Format.text
 
+  private var batch: Int { batchOption ?? (embed ? 32 : 1) }
+  private var length: Int { lengthOption ?? (embed ? 128 : 512) }
+
   func validate() throws {
-    guard embed else { throw ValidationError("expected --embed, the only measurement so far") }
-    for (name, value) in [("-b", batch), ("-p", length), ("-r", repetitions)] where value < 1 {
-      throw ValidationError("\(name): expected at least 1, found \(value)")
+    let least = embed ? 1 : 0
+    for (name, value, least) in [
+      ("-b", batch, 1), ("-p", length, least), ("-n", generated, 0), ("-d", depth, 0), ("-r", repetitions, 1),
+    ] where value < least {
+      throw ValidationError("\(name): expected at least \(least), found \(value)")
     }
-    guard batch <= 1 << 16, length <= 1 << 16 else {
-      throw ValidationError("-b, -p: expected at most \(1 << 16)")
+    guard batch <= 1 << 16, length <= 1 << 24, generated <= 1 << 24, depth <= 1 << 24 else {
+      throw ValidationError("-b: expected at most \(1 << 16), -p, -n, -d: at most \(1 << 24)")
+    }
+    guard embed || batch == 1 else {
+      throw ValidationError(
+        "-b: expected 1 without --embed, found \(batch): sequences are generated one by one")
     }
   }
 
   func run() async throws {
+    try await write(embed ? [measureEmbedding()] : measureGeneration())
+  }
+
+  private func measureEmbedding() async throws -> BenchmarkResult {
     let embedder = try await model.loadEmbedder(showingProgress: true)
     guard length <= embedder.maximumLength else {
       throw UsageError("-p: expected at most the model's \(embedder.maximumLength) tokens, found \(length)")
     }
     let tokens = Self.tokens(batch: batch, length: length, vocabularySize: embedder.tokenizer.vocabularySize)
-    let seconds = try await measure(embedder, tokens)
-    let result = BenchmarkResult(
-      test: "embed\(batch)x\(length)", batch: batch, threads: model.threads ?? ThreadTeam.defaultThreadCount,
-      instructionSet: try model.instructionSet.rawValue, backend: model.backend.rawValue,
-      tokens: batch * length, seconds: seconds)
-    try write(result)
-  }
-
-  /// The seconds of each repetition.
-  private func measure(_ embedder: Embedder, _ tokens: [[Int32]]) async throws -> [Double] {
-    let bar = ProgressBar("measuring", isShown: true)
-    // One run that doesn't count brings weights and memory into place.
-    _ = try await embedder.embed(tokens: tokens)
-    var seconds: [Double] = []
-    while seconds.count < repetitions {
+    let seconds = try await measure {
       let start = ContinuousClock.now
       _ = try await embedder.embed(tokens: tokens)
-      seconds.append(Self.seconds(since: start))
+      return Self.seconds(since: start)
+    }
+    return try result("embed\(batch)x\(length)", tokens: batch * length, seconds: seconds)
+  }
+
+  private func measureGeneration() async throws -> [BenchmarkResult] {
+    let languageModel = try await language.load(model, cacheType: .f16)
+    let needed = depth + max(length, generated)
+    guard needed <= languageModel.contextLength else {
+      throw UsageError(
+        "-p, -n, -d: expected at most the context's \(languageModel.contextLength) tokens, found \(needed)")
+    }
+    let tokens = Self.tokens(
+      batch: 1, length: depth + length, vocabularySize: languageModel.tokenizer.vocabularySize)[0]
+    let benchmark = DecodingBenchmark(languageModel)
+    try await benchmark.fill(Array(tokens[..<depth]))
+    var results: [BenchmarkResult] = []
+    if length > 0 {
+      let prompt = Array(tokens[depth...])
+      let seconds = try await measure { try await benchmark.secondsToRead(prompt) }
+      results.append(try result("pp\(length)", tokens: length, seconds: seconds))
+    }
+    if generated > 0 {
+      let seconds = try await measure { try await benchmark.secondsToGenerate(generated) }
+      results.append(try result("tg\(generated)", tokens: generated, seconds: seconds))
+    }
+    return results
+  }
+
+  private func result(_ test: String, tokens: Int, seconds: [Double]) throws -> BenchmarkResult {
+    BenchmarkResult(
+      test: test, depth: depth, batch: batch, threads: model.threads ?? ThreadTeam.defaultThreadCount,
+      instructionSet: try model.instructionSet.rawValue, backend: model.backend.rawValue, tokens: tokens,
+      seconds: seconds)
+  }
+
+  /// The seconds of each repetition, after one that doesn't count: it brings weights and memory into place.
+  private func measure(_ body: () async throws -> Double) async throws -> [Double] {
+    let bar = ProgressBar("measuring", isShown: true)
+    defer { bar.finish() }
+    _ = try await body()
+    var seconds: [Double] = []
+    while seconds.count < repetitions {
+      seconds.append(try await body())
       bar.update(Double(seconds.count) / Double(repetitions))
     }
-    bar.finish()
     return seconds
   }
 
@@ -76,12 +134,12 @@ struct Bench: AsyncParsableCommand {
     (ContinuousClock.now - start) / .seconds(1)
   }
 
-  private func write(_ result: BenchmarkResult) throws {
+  private func write(_ results: [BenchmarkResult]) throws {
     var output = try Output(path: nil)
     switch format {
-    case .text: try output.write(BenchmarkResult.text([result]))
-    case .json: try output.write(BenchmarkResult.json([result]))
-    case .csv: try output.write(BenchmarkResult.csv([result]))
+    case .text: try output.write(BenchmarkResult.text(results))
+    case .json: try output.write(BenchmarkResult.json(results))
+    case .csv: try output.write(BenchmarkResult.csv(results))
     }
     try output.finish()
   }

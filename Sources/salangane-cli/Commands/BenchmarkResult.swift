@@ -2,6 +2,8 @@
 struct BenchmarkResult {
   /// The name of the test.
   let test: String
+  /// Tokens in the cache before.
+  let depth: Int
   /// Texts or sequences of a batch.
   let batch: Int
   /// How many threads computed.
@@ -42,7 +44,7 @@ struct BenchmarkResult {
           json.key("test")
           json.value(result.test)
           json.key("depth")
-          json.value(0)
+          json.value(result.depth)
           json.key("batch")
           json.value(result.batch)
           json.key("threads")
@@ -76,7 +78,8 @@ struct BenchmarkResult {
     for result in results {
       let (rates, times) = (result.rates, result.times)
       let numbers = [rates.median, rates.min, rates.max, times.median, times.min, times.max]
-      text += "\(result.test),0,\(result.batch),\(result.threads),\(result.instructionSet),\(result.backend),"
+      text +=
+        "\(result.test),\(result.depth),\(result.batch),\(result.threads),\(result.instructionSet),\(result.backend),"
       text += numbers.map(\.description).joined(separator: ",") + "\n"
     }
     return text
@@ -88,7 +91,7 @@ struct BenchmarkResult {
       let rates = result.rates
       let milliseconds = (result.times.median * 1e5).rounded() / 100
       return "\(result.test): \(Int(rates.median)) tokens/s (\(Int(rates.min)) to \(Int(rates.max))), "
-        + "\(milliseconds) ms a batch, \(result.threads) threads, \(result.instructionSet), \(result.backend)\n"
+        + "\(milliseconds) ms, \(result.threads) threads, \(result.instructionSet), \(result.backend)\n"
     }.joined()
   }
 }

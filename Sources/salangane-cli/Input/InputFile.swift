@@ -12,8 +12,6 @@ final class InputFile {
   let name: String
   /// The size in bytes; nil if it isn't known beforehand.
   let size: Int?
-  /// How many bytes have been read.
-  private(set) var position = 0
 
   private let descriptor: CInt
   private let isOwned: Bool
@@ -67,7 +65,6 @@ final class InputFile {
         .unreadable, file: name,
         expectation: "expected readable text, found \(String(cString: strerror(code)))")
     }
-    position += result
     return result > 0
   }
 

@@ -10,6 +10,9 @@ struct LineReader {
   /// The number of the line that was handed out last, counted from 1.
   private(set) var lineNumber = 0
 
+  /// How many bytes of the file the lines that were handed out took.
+  private(set) var consumed = 0
+
   private var buffer: [UInt8] = []
   /// The first byte of the buffer that wasn't handed out.
   private var start = 0
@@ -50,6 +53,7 @@ struct LineReader {
     var line = buffer[start..<end]
     if line.last == UInt8(ascii: "\r") { line.removeLast() }
     if lineNumber == 0, line.starts(with: [0xEF, 0xBB, 0xBF]) { line.removeFirst(3) }
+    consumed += next - start
     start = next
     searched = next
     lineNumber += 1

@@ -82,8 +82,8 @@ struct TextSource {
 
   /// The share that has been read, 0 to 1; nil if the size isn't known.
   var progress: Double? {
-    guard let file = lines?.file, let size = file.size, size > 0 else { return nil }
-    return min(1, Double(file.position) / Double(size))
+    guard let lines, let size = lines.file.size, size > 0 else { return nil }
+    return min(1, Double(lines.consumed) / Double(size))
   }
 
   /// The next texts, at most `limit` and not much more than 1 MiB; empty at the end.

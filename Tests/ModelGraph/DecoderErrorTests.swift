@@ -1,0 +1,178 @@
+import Foundation
+import SalanganeFiles
+import SalanganeModelGraph
+import SalanganeTensors
+import SalanganeTestSupport
+import Testing
+
+/// Files that aren't what they say, and inputs that don't fit.
+@Suite struct DecoderErrorTests {
+  /// A change to a golden's `config.json`, and the error that it must lead to.
+  struct Change: CustomTestStringConvertible, Sendable {
+    let golden: String
+    /// Merged into the configuration; `null` takes a key away.
+    let changes: String
+    let kind: ModelFileError.Kind
+    let subject: String
+
+    init(_ golden: String, _ changes: String, _ kind: ModelFileError.Kind, _ subject: String) {
+      self.golden = golden
+      self.changes = changes
+      self.kind = kind
+      self.subject = subject
+    }
+
+    var testDescription: String { "\(golden): \(changes)" }
+  }
+
+  static let changes = [
+    Change("qwen3", #"{"num_attention_heads": 5}"#, .malformed, "num_key_value_heads"),
+    Change("qwen3", #"{"num_hidden_layers": 1025}"#, .malformed, "num_hidden_layers"),
+    Change("qwen3", #"{"num_hidden_layers": 0}"#, .malformed, "num_hidden_layers"),
+    Change("qwen3", #"{"num_hidden_layers": 4}"#, .malformed, "model.layers.3.input_layernorm.weight"),
+    Change("qwen3", #"{"num_hidden_layers": 1e30}"#, .malformed, "num_hidden_layers"),
+    Change("qwen3", #"{"vocab_size": 130}"#, .malformed, "model.embed_tokens.weight"),
+    Change("qwen3", #"{"vocab_size": -1}"#, .malformed, "vocab_size"),
+    Change("qwen3", #"{"head_dim": 19}"#, .malformed, "head_dim"),
+    Change("qwen3", #"{"head_dim": 22}"#, .malformed, "model.layers.0.self_attn.q_proj.weight"),
+    Change("qwen3", #"{"partial_rotary_factor": 1.5}"#, .malformed, "partial_rotary_factor"),
+    Change("qwen3", #"{"partial_rotary_factor": 0}"#, .malformed, "partial_rotary_factor"),
+    Change("qwen3", #"{"intermediate_size": 53}"#, .malformed, "model.layers.0.mlp.gate_proj.weight"),
+    Change("qwen3", #"{"rms_norm_eps": null}"#, .malformed, "rms_norm_eps"),
+    Change("qwen3", #"{"rms_norm_eps": "small"}"#, .malformed, "rms_norm_eps"),
+    Change("qwen3", #"{"max_position_embeddings": null}"#, .malformed, "max_position_embeddings"),
+    Change("qwen3", #"{"tie_word_embeddings": false}"#, .malformed, "lm_head.weight"),
+    Change("qwen3", #"{"hidden_act": "gelu"}"#, .unsupported, "hidden_act"),
+    Change("qwen3", #"{"num_experts": 8}"#, .unsupported, "num_experts"),
+    Change("llama3", #"{"num_local_experts": 8}"#, .unsupported, "num_local_experts"),
+    Change("qwen3", #"{"v_head_dim": 10}"#, .unsupported, "v_head_dim"),
+    Change("qwen3", #"{"model_type": "mamba"}"#, .unsupported, "model_type"),
+    Change(
+      "qwen3", #"{"quantization_config": {"quant_method": "awq"}}"#, .unsupported,
+      "quantization_config.quant_method"),
+    Change(
+      "qwen3", #"{"rope_parameters": {"rope_type": "longrope"}}"#, .unsupported, "rope_parameters.rope_type"),
+    Change("qwen3", #"{"rope_scaling": {"type": "yarn"}}"#, .malformed, "rope_scaling.factor"),
+    Change(
+      "qwen3", #"{"rope_scaling": {"type": "linear", "factor": 0}}"#, .malformed, "rope_scaling.factor"),
+    Change(
+      "llama3",
+      #"{"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4}}"#,
+      .malformed, "rope_scaling.high_freq_factor"),
+    Change(
+      "qwen2_swa", #"{"layer_types": ["full_attention"]}"#, .malformed, "layer_types"),
+    Change(
+      "qwen2_swa", #"{"layer_types": ["full_attention", "odd", "full_attention"]}"#, .unsupported,
+      "layer_types"),
+    Change(
+      "qwen2", #"{"num_attention_heads": 7, "num_key_value_heads": 7}"#, .malformed, "num_attention_heads"),
+    Change("qwen", #"{"intermediate_size": 81}"#, .malformed, "intermediate_size"),
+    Change("qwen", #"{"no_bias": false}"#, .malformed, "transformer.h.0.attn.c_proj.bias"),
+    Change("chatglm", #"{"add_bias_linear": true}"#, .unsupported, "add_bias_linear"),
+    Change("chatglm", #"{"rmsnorm": false}"#, .unsupported, "rmsnorm"),
+    Change(
+      "glm4", #"{"rope_scaling": {"mrope_section": [2, 1, 1]}}"#, .unsupported, "rope_scaling.mrope_section"),
+    Change(
+      "qwen3_fp8", #"{"quantization_config": {"quant_method": "fp8", "weight_block_size": [32, 32]}}"#,
+      .malformed, "model.layers.0.self_attn.q_proj.weight_scale_inv"),
+    Change(
+      "qwen3_fp8", #"{"quantization_config": {"quant_method": "fp8", "weight_block_size": [16]}}"#,
+      .malformed, "quantization_config.weight_block_size"),
+  ]
+
+  /// A copy of a golden with another configuration.
+  private func directory(_ golden: String, changes: String) throws -> TemporaryDirectory {
+    let source = TestFiles.golden("decoders/" + golden)
+    var values =
+      try JSONSerialization.jsonObject(with: Data(TestFiles.read(source + "/config.json"))) as? [String: Any]
+      ?? [:]
+    let changed = try JSONSerialization.jsonObject(with: Data(changes.utf8)) as? [String: Any] ?? [:]
+    for (key, value) in changed { values[key] = value is NSNull ? nil : value }
+    let directory = try TemporaryDirectory()
+    try directory.write(try JSONSerialization.data(withJSONObject: values), to: "config.json")
+    try directory.write(try TestFiles.read(source + "/model.safetensors"), to: "model.safetensors")
+    return directory
+  }
+
+  @Test(arguments: changes)
+  func wrongFilesAreNamed(change: Change) throws {
+    let directory = try directory(change.golden, changes: change.changes)
+    let error = try #require(throws: ModelFileError.self) { _ = try DecoderSession(path: directory.path) }
+    #expect(error.kind == change.kind)
+    #expect(error.subject == change.subject)
+    #expect(error.file.hasPrefix(directory.path))
+  }
+
+  /// The unchanged copy loads, or the test above would prove nothing.
+  @Test(arguments: Set(changes.map(\.golden)))
+  func unchangedFilesLoad(golden: String) throws {
+    let directory = try directory(golden, changes: "{}")
+    #expect(try !DecoderSession(path: directory.path).logits([1, 2]).isEmpty)
+  }
+
+  /// An embedder without an output matrix loads if no logits are asked for, though its files don't say so.
+  @Test func headsAreOptional() throws {
+    let directory = try directory("qwen3_embed", changes: #"{"tie_word_embeddings": false}"#)
+    #expect(throws: ModelFileError.self) { try DecoderSession(path: directory.path) }
+    #expect(try !DecoderSession(path: directory.path, loadsHead: false).decoder.hasHead)
+  }
+
+  @Test func wrongInputs() throws {
+    let session = try DecoderSession(path: TestFiles.golden("decoders/qwen3"))
+    let vocabulary = session.decoder.vocabularySize
+    #expect(throws: DecoderError.noTokens) { try session.logits([]) }
+    for id in [-1, vocabulary, Int(Int32.max)] {
+      #expect(throws: DecoderError.invalidToken(id: id, index: 1, vocabularySize: vocabulary)) {
+        try session.logits([0, Int32(id)])
+      }
+    }
+    let tokens = [Int32](repeating: 5, count: session.decoder.contextLength)
+    #expect(try session.logits(tokens).count == tokens.count * vocabulary)
+    let cache = session.decoder.makeCache()
+    #expect(throws: KVCacheError.contextExceeded(positions: tokens.count + 1, capacity: tokens.count)) {
+      try session.logits(tokens + [5], after: cache)
+    }
+    #expect(cache.count == 0 && cache.byteCount == 0)
+    _ = try session.logits(tokens, after: cache)
+    #expect(throws: KVCacheError.contextExceeded(positions: tokens.count + 1, capacity: tokens.count)) {
+      try session.logits([5], after: cache)
+    }
+    #expect(throws: KVCacheError.contextExceeded(positions: tokens.count + 1, capacity: tokens.count)) {
+      try session.hiddenStates([tokens + [5]])
+    }
+  }
+
+  /// A weight that isn't a number is noticed in the logits.
+  @Test func notFiniteLogits() throws {
+    let directory = try directory("qwen3", changes: "{}")
+    let path = directory.path("model.safetensors")
+    let tensor = try #require(SafetensorsFile(path: path).tensor("model.layers.1.mlp.down_proj.weight"))
+    var bytes = try TestFiles.read(path)
+    bytes[tensor.offset] = 0xC0
+    bytes[tensor.offset + 1] = 0x7F
+    try directory.write(bytes, to: "model.safetensors")
+    let session = try DecoderSession(path: directory.path)
+    #expect(throws: DecoderError.notFinite) { try session.logits([1, 2, 3]) }
+  }
+
+  /// A cancelled run leaves nothing behind: the next one has the same bits as ever.
+  @Test func cancelledRunsLeaveNothingBehind() throws {
+    let golden = DecoderGolden(name: "qwen3", isGGUF: false)
+    let prompt = try golden.reference()["p2_ids"].elements(Int32.self)
+    let session = try DecoderSession(path: golden.path)
+    let expected = try session.logits(prompt)
+    let cache = session.decoder.makeCache()
+    for layer in 1...2 {
+      #expect(throws: CancellationError.self) {
+        try session.runCancelled(prompt, cache: cache, beforeLayer: layer)
+      }
+      #expect(cache.count == 0)
+    }
+    let cancelled = Cancellation()
+    cancelled.cancel()
+    #expect(throws: CancellationError.self) {
+      try session.logits(prompt, after: cache, cancellation: cancelled)
+    }
+    #expect(try session.logits(prompt, after: cache) == expected)
+  }
+}
