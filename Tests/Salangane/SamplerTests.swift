@@ -187,7 +187,7 @@ struct ByteTokenizer: TextTokenizer {
     var streamer = TextStreamer(ByteTokenizer(), stopStrings: stops, includesSpecialTokens: false)
     var pieces: [String] = []
     for byte in bytes {
-      pieces.append(try streamer.append(Int32(byte)))
+      pieces.append(streamer.append(Int32(byte)))
       if streamer.stopString != nil { return (pieces, streamer.stopString) }
     }
     pieces.append(streamer.finish())
