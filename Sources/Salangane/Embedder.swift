@@ -43,7 +43,7 @@ public final class Embedder: Sendable {
   ) async throws {
     let loaded = try await SequenceRunner.load(
       path: url.modelPath(), options: options, progress: progress
-    ) { loader in
+    ) { loader, _ in
       try EmbedderConfiguration(loader.checkpoint)
     }
     runner = loaded.runner
@@ -139,18 +139,10 @@ public final class Embedder: Sendable {
         name: "dimensions", expectation: "1 to \(dimensions), found \(size)")
     }
     try runner.validate(sequences)
-    let pooling = options.pooling ?? configuration.pooling
     let normalizes = options.normalizes ?? configuration.normalizes
-    let values = try await runner.run(sequences, progress: progress, valuesPerSequence: size) {
-      hidden, offsets, context in
-      let count = (offsets.count - 1) * size
-      return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-        initialized = count
-        guard let base = buffer.baseAddress else { return }
-        context.pool(
-          hidden, offsets: offsets, pooling, dimensions: size, normalizes: normalizes, into: base)
-      }
-    }
+    let values = try await runner.run(
+      sequences, options.pooling ?? configuration.pooling, valuesPerSequence: size, progress: progress
+    ) { pooled, context in context.embeddings(pooled, dimensions: size, normalizes: normalizes) }
     return Embeddings(
       values: values, dimensions: size, tokenCounts: sequences.map(\.ids.count), isTruncated: isTruncated)
   }

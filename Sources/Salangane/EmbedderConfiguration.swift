@@ -18,9 +18,11 @@ struct EmbedderConfiguration: Sendable {
   ///
   /// - Throws: `ModelFileError` for files that break their format, and for steps that we don't have.
   init(_ checkpoint: Checkpoint) throws(ModelFileError) {
+    // Where no file says: sentence-transformers takes the last token of a causal model, and the mean of others.
+    if case .decoder = try ArchitectureRegistry.architecture(for: checkpoint) { pooling = .last }
     if let directory = checkpoint.directory {
       try readModules(directory)
-      try readLengths(directory)
+      maximumLength = try Self.maximumLength(checkpoint)
       try readPrompts(directory)
     } else {
       try readMetadata(checkpoint.hyperparameters)
@@ -34,7 +36,8 @@ struct EmbedderConfiguration: Sendable {
     normalizes = true
     let key = HyperparameterKey.gguf("pooling_type")
     switch try values.optionalInt(key) {
-    case nil, 1: pooling = .mean
+    case nil: break
+    case 1: pooling = .mean
     case 2: pooling = .cls
     case 3: pooling = .last
     case let type?:
@@ -47,7 +50,7 @@ struct EmbedderConfiguration: Sendable {
 
   /// Reads the steps after the encoder.
   ///
-  /// Without a `modules.json` sentence-transformers takes the mean of the hidden states, not normalised.
+  /// Without a `modules.json` vectors aren't normalised.
   private mutating func readModules(_ directory: ModelDirectory) throws(ModelFileError) {
     guard let document = try directory.optionalJSON("modules.json") else { return }
     let file = document.file
@@ -119,7 +122,10 @@ struct EmbedderConfiguration: Sendable {
   }
 
   /// A text's length limit: `max_seq_length`, or else the tokenizer's `model_max_length`.
-  private mutating func readLengths(_ directory: ModelDirectory) throws(ModelFileError) {
+  ///
+  /// - Returns: nil if no file says, as in GGUF, where it is the model's own.
+  static func maximumLength(_ checkpoint: Checkpoint) throws(ModelFileError) -> Int? {
+    guard let directory = checkpoint.directory else { return nil }
     if let document = try directory.optionalJSON("sentence_bert_config.json"),
       let value = document.root["max_seq_length"], !value.isNull
     {
@@ -128,8 +134,7 @@ struct EmbedderConfiguration: Sendable {
           .malformed, file: document.file, subject: "max_seq_length",
           expectation: "expected an integer of at least 1")
       }
-      maximumLength = length
-      return
+      return length
     }
     // Models without a limit carry a number like 1e30 here.
     if let document = try directory.optionalJSON("tokenizer_config.json"),
@@ -140,8 +145,9 @@ struct EmbedderConfiguration: Sendable {
           .malformed, file: document.file, subject: "model_max_length",
           expectation: "expected a number of at least 1")
       }
-      maximumLength = length < 1e9 ? Int(length) : nil
+      return length < 1e9 ? Int(length) : nil
     }
+    return nil
   }
 
   private mutating func readPrompts(_ directory: ModelDirectory) throws(ModelFileError) {

@@ -44,7 +44,7 @@ final class SequenceRunner: Sendable {
   /// - Throws: What loading throws.
   static func load<Extras: Sendable>(
     path: String, options: ModelOptions, progress: (@Sendable (Double) -> Void)?,
-    _ extras: @escaping @Sendable (WeightLoader) throws -> Extras
+    _ extras: @escaping @Sendable (WeightLoader, any TextTokenizer) throws -> Extras
   ) async throws -> (runner: SequenceRunner, tokenizer: any TextTokenizer, extras: Extras) {
     let kernels = try KernelTable.table(for: options.instructionSet ?? .preferred)
     let threads = try options.validatedThreads()
@@ -55,9 +55,9 @@ final class SequenceRunner: Sendable {
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
         backend: options.backend, cancellation: cancellation, progress: progress)
-      let extras = try extras(loader)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
+      let extras = try extras(loader, tokenizer)
       let backbone = try Backbone(loader)
       try tokenizer.check(vocabularySize: backbone.vocabularySize, path: path)
       let runner = SequenceRunner(backbone, kernels: kernels, threads: threads, batchTokens: batchTokens)
@@ -98,14 +98,16 @@ final class SequenceRunner: Sendable {
   /// - Parameters:
   ///   - sequences: Valid sequences.
   ///   - progress: Told how many are done, after each batch.
+  ///   - pooling: How the hidden states of a sequence become one vector.
   ///   - valuesPerSequence: How many floats `reduce` makes of a sequence.
-  ///   - reduce: Makes `valuesPerSequence` floats of each sequence of a batch, out of the hidden states
-  ///     `[tokens, hiddenSize]` and the sequences' offsets; called on a computing thread.
+  ///   - reduce: Makes `valuesPerSequence` floats of each vector of `[sequences, hiddenSize]`; called on a
+  ///     computing thread.
   /// - Returns: `[sequences, valuesPerSequence]`, row-major.
   /// - Throws: `EmbeddingError.notFinite` for results that aren't finite; `CancellationError`.
   func run(
-    _ sequences: [TokenSequence], progress: (@Sendable (Int) -> Void)? = nil, valuesPerSequence: Int,
-    _ reduce: @escaping @Sendable (Matrix, [Int], ComputeContext) -> [Float]
+    _ sequences: [TokenSequence], _ pooling: Pooling, valuesPerSequence: Int,
+    progress: (@Sendable (Int) -> Void)? = nil,
+    _ reduce: @escaping @Sendable (Matrix, ComputeContext) -> [Float]
   ) async throws -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(sequences.count * valuesPerSequence)
@@ -119,7 +121,7 @@ final class SequenceRunner: Sendable {
       }
       let batch = sequences[first..<end]
       let results = try await ComputeQueue.shared.run { team, cancellation in
-        try self.runBatch(batch, team, cancellation, reduce)
+        try self.runBatch(batch, pooling, team, cancellation, reduce)
       }
       if let wrong = results.firstIndex(where: { !$0.isFinite }) {
         throw EmbeddingError.notFinite(text: first + wrong / valuesPerSequence)
@@ -132,8 +134,8 @@ final class SequenceRunner: Sendable {
   }
 
   private func runBatch(
-    _ batch: ArraySlice<TokenSequence>, _ team: ThreadTeam, _ cancellation: Cancellation,
-    _ reduce: (Matrix, [Int], ComputeContext) -> [Float]
+    _ batch: ArraySlice<TokenSequence>, _ pooling: Pooling, _ team: ThreadTeam, _ cancellation: Cancellation,
+    _ reduce: (Matrix, ComputeContext) -> [Float]
   ) throws -> [Float] {
     var memory =
       memory.value
@@ -156,7 +158,7 @@ final class SequenceRunner: Sendable {
     let hidden = try backbone.hiddenStates(
       tokens: tokens, offsets: offsets, typeIDs: types, workspace: &memory.workspace,
       context: memory.context, cancellation: cancellation)
-    return reduce(hidden, offsets, memory.context)
+    return reduce(memory.context.pool(hidden, offsets: offsets, pooling), memory.context)
   }
 }
 

@@ -138,4 +138,20 @@ extension NumPyArchive {
           == sequences.flatMap { try session.embeddings([$0], pooling) })
     }
   }
+
+  /// A text's vector is the same however its rows are cut into panels, alone or beside others.
+  @Test(arguments: InstructionSet.available)
+  func panelsOfTexts(set: InstructionSet) throws {
+    let reference = try DecoderGolden.embedder.reference()
+    let sequences = try [2, 0, 1, 2].map { try reference.prompt($0) }
+    for golden in [DecoderGolden.embedder, DecoderGolden(name: "qwen2_swa", isGGUF: false)] {
+      let session = try DecoderSession(path: golden.path, set, loadsHead: false)
+      for pooling in Pooling.allCases {
+        let whole = try session.embeddings(sequences, pooling, panel: .max)
+        for panel in [1, 2, 7, 16, 128, 141, 200] {
+          #expect(try session.embeddings(sequences, pooling, panel: panel) == whole, "panels of \(panel)")
+        }
+      }
+    }
+  }
 }

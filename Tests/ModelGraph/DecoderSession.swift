@@ -93,18 +93,16 @@ final class DecoderSession {
   }
 
   /// A pooled, normalised vector of each sequence, `[sequences, hidden]`.
-  func embeddings(_ sequences: [[Int32]], _ pooling: Pooling) throws -> [Float] {
+  func embeddings(
+    _ sequences: [[Int32]], _ pooling: Pooling, panel: Int = Decoder.promptChunk
+  ) throws -> [Float] {
     var offsets = [0]
     for sequence in sequences { offsets.append((offsets.last ?? 0) + sequence.count) }
     let hidden = try decoder.hiddenStates(
-      tokens: sequences.flatMap { $0 }, offsets: offsets, workspace: &workspace, context: context,
-      cancellation: cancellation)
-    return [Float](unsafeUninitializedCapacity: sequences.count * decoder.hiddenSize) { buffer, count in
-      count = buffer.count
-      guard let base = buffer.baseAddress else { return }
-      context.pool(
-        hidden, offsets: offsets, pooling, dimensions: decoder.hiddenSize, normalizes: true, into: base)
-    }
+      tokens: sequences.flatMap { $0 }, offsets: offsets, panel: panel, workspace: &workspace,
+      context: context, cancellation: cancellation)
+    return context.embeddings(
+      context.pool(hidden, offsets: offsets, pooling), dimensions: decoder.hiddenSize, normalizes: true)
   }
 }
 

@@ -137,13 +137,13 @@ extension BERT {
         file: stored.file.path, subject: stored.name,
         expectation: "expected one score, of shape [1, \(hidden)], found \(stored.shape)")
     }
-    let pooler = isGGUF ? ["cls"] : ["bert.pooler.dense", "pooler.dense"]
+    let names = isGGUF ? ["cls"] : ["bert.pooler.dense", "pooler.dense"]
+    let part = LinearPart(
+      weight: names.map { "\($0).weight" }, bias: names.map { "\($0).bias" }, outputs: hidden)
+    // llama.cpp writes models whose score is a direct projection too, and knows them by what isn't there.
+    let isDirect = isGGUF && checkpoint["cls.weight"] == nil
     return ScoreHead(
-      pooler: try loader.linear(
-        [
-          LinearPart(
-            weight: pooler.map { "\($0).weight" }, bias: pooler.map { "\($0).bias" }, outputs: hidden)
-        ], inputs: hidden),
+      pooler: isDirect ? nil : try loader.linear([part], inputs: hidden),
       weight: try loader.values(of: stored), bias: try loader.values(["\(name).bias"], count: 1)[0])
   }
 }

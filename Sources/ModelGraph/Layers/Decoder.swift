@@ -65,45 +65,90 @@ package struct Decoder: Sendable {
   /// Runs rows of one or several sequences through all blocks.
   ///
   /// Keys and values are stored in the caches, but not counted: that is the caller's part, once all went
-  /// well.
+  /// well. A block runs `panel` rows at a time, so that only the residual stream takes memory for all of them;
+  /// results have the same bits for any `panel`.
   ///
   /// - Parameters:
   ///   - tokens: A token id a row, each below `vocabularySize`.
   ///   - spans: The sequences that the rows belong to, in the order of the rows.
+  ///   - panel: The most rows that run together.
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[rows, hidden]`.
   /// - Returns: `[rows, hidden]`, before the last norm, in the workspace's memory.
   /// - Throws: `KVCacheError` if a cache can't hold the rows; `CancellationError` between two blocks.
   func hiddenStates(
-    _ tokens: UnsafeBufferPointer<Int32>, spans: UnsafeBufferPointer<SequenceSpan>,
+    _ tokens: UnsafeBufferPointer<Int32>, spans: UnsafeBufferPointer<SequenceSpan>, panel: Int = .max,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
     layerInputs: ((Int, Matrix) -> Void)?
   ) throws -> Matrix {
     try cancellation.check()
     for span in spans { try span.cache.reserve(span.start + span.count) }
-    workspace.reserve(rows: tokens.count)
+    workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
-    let normed = workspace.normed
-    let delta = workspace.delta
     embed(tokens, into: hidden, context)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
+    let panels = tokens.count > panel ? Self.panels(of: spans, rows: tokens.count, panel) : []
     for (layer, block) in blocks.enumerated() {
       try cancellation.check()
-      block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
-      layerInputs?(layer, hidden)
-      block.attention(
-        normed, layer: layer, spans: spans, rotary: configuration.rotary, table: workspace.rotaryTable,
-        projected: workspace.projected, heads: workspace.heads, into: delta, context)
-      block.postAttentionNorm?(delta, into: delta, context)
-      block.feedForwardNorm(hidden, adding: delta, into: normed, context)
-      block.feedForward(normed, inner: workspace.inner, into: delta, context)
-      block.postFeedForwardNorm?(delta, into: delta, context)
+      if let layerInputs {
+        // The block adds the last one's result itself; here it is only looked at.
+        let copy = Matrix(rows: hidden.rows, columns: hidden.columns)
+        for row in 0..<hidden.rows {
+          copy.row(row).update(from: hidden.row(row), count: hidden.columns)
+          if layer > 0 { context.kernels.addInPlace(hidden.columns, workspace.delta.row(row), copy.row(row)) }
+        }
+        layerInputs(layer, copy)
+      }
+      if panels.isEmpty { run(block, layer, rows: 0..<tokens.count, spans, &workspace, context) }
+      for panel in panels {
+        try cancellation.check()
+        panel.spans.withUnsafeBufferPointer { run(block, layer, rows: panel.rows, $0, &workspace, context) }
+      }
     }
     let kernels = context.kernels
+    let delta = workspace.delta
     context.parallel(tasks: hidden.rows) { row, _, _ in
       kernels.addInPlace(hidden.columns, delta.row(row), hidden.row(row))
     }
     return hidden
+  }
+
+  /// Runs a block on some rows; its result waits in the workspace to be added by the next block.
+  private func run(
+    _ block: DecoderBlock, _ layer: Int, rows: Range<Int>, _ spans: UnsafeBufferPointer<SequenceSpan>,
+    _ workspace: inout DecoderWorkspace, _ context: ComputeContext
+  ) {
+    workspace.setPanel(rows: rows.count)
+    let hidden = workspace.hidden.rows(rows)
+    let normed = workspace.normed
+    let delta = workspace.delta.rows(rows)
+    block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
+    block.attention(
+      normed, layer: layer, spans: spans, rotary: configuration.rotary,
+      table: workspace.rotaryTable.rows(rows), projected: workspace.projected, heads: workspace.heads,
+      into: delta, context)
+    block.postAttentionNorm?(delta, into: delta, context)
+    block.feedForwardNorm(hidden, adding: delta, into: normed, context)
+    block.feedForward(normed, inner: workspace.inner, into: delta, context)
+    block.postFeedForwardNorm?(delta, into: delta, context)
+  }
+
+  /// Cuts rows into panels, and the sequences with them.
+  private static func panels(
+    of spans: UnsafeBufferPointer<SequenceSpan>, rows: Int, _ panel: Int
+  ) -> [(rows: Range<Int>, spans: [SequenceSpan])] {
+    stride(from: 0, to: rows, by: panel).map { first in
+      let end = min(first + panel, rows)
+      let parts = spans.compactMap { span -> SequenceSpan? in
+        let start = max(span.firstRow, first)
+        let count = min(span.firstRow + span.count, end) - start
+        guard count > 0 else { return nil }
+        return SequenceSpan(
+          cache: span.cache, firstRow: start - first, count: count,
+          start: span.start + start - span.firstRow)
+      }
+      return (first..<end, parts)
+    }
   }
 
   private func embed(_ tokens: UnsafeBufferPointer<Int32>, into hidden: Matrix, _ context: ComputeContext) {
@@ -147,25 +192,34 @@ package struct DecoderWorkspace: Sendable {
     logits = Matrix(rows: 0, columns: configuration.vocabularySize)
   }
 
-  /// Makes room for `rows` tokens, and uses just those.
-  fileprivate mutating func reserve(rows: Int) {
+  /// Makes room for `rows` tokens of which `panel` run together, and uses just those.
+  fileprivate mutating func reserve(rows: Int, panel: Int) {
+    // Rounded up, so that runs of about the same size don't allocate each time.
     if hidden.capacity < rows {
-      // Rounded up, so that runs of about the same size don't allocate each time.
       let capacity = (rows + 15) & ~15
       hidden = Matrix(rows: capacity, columns: hidden.columns)
-      normed = Matrix(rows: capacity, columns: hidden.columns)
       delta = Matrix(rows: capacity, columns: hidden.columns)
+      rotaryTable = configuration.rotary.table(rows: capacity)
+    }
+    let panel = min(panel, rows)
+    if normed.capacity < panel {
+      let capacity = (panel + 15) & ~15
+      normed = Matrix(rows: capacity, columns: hidden.columns)
       projected = Matrix(rows: capacity, columns: projected.columns)
       heads = Matrix(rows: capacity, columns: heads.columns)
       inner = Matrix(rows: capacity, columns: inner.columns)
-      rotaryTable = configuration.rotary.table(rows: capacity)
     }
     hidden.setRows(rows)
-    normed.setRows(rows)
     delta.setRows(rows)
+    rotaryTable.setRows(rows)
+    setPanel(rows: panel)
+  }
+
+  /// Uses just `rows` rows of what one panel needs.
+  fileprivate mutating func setPanel(rows: Int) {
+    normed.setRows(rows)
     projected.setRows(rows)
     heads.setRows(rows)
     inner.setRows(rows)
-    rotaryTable.setRows(rows)
   }
 }

@@ -172,18 +172,22 @@ extension Decoder {
 
   /// The hidden states of whole sequences after the last norm, for embeddings: nothing is kept of them.
   ///
-  /// The sequences run together, all rows at once, so that short ones share the reading of the weights. A
-  /// sequence beyond some thousand tokens needs less memory with `run` and a cache.
+  /// The sequences run together, so that short ones share the reading of the weights; layer by layer, in panels
+  /// of rows. So memory for long ones is that of the residual stream and of one layer's keys and values, a good
+  /// deal less than a cache of all layers. Results have the same bits for any `panel`.
   ///
   /// - Parameters:
   ///   - tokens: The token ids of all sequences, one sequence after the other.
   ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
+  ///   - panel: The most rows that run together.
+  ///   - layerInputs: Sees the hidden states before every block.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
   /// - Throws: `DecoderError`; `KVCacheError` for a sequence longer than the context; `CancellationError`.
   package func hiddenStates(
-    tokens: [Int32], offsets: [Int], workspace: inout DecoderWorkspace, context: ComputeContext,
-    cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
+    tokens: [Int32], offsets: [Int], panel: Int = Decoder.promptChunk, workspace: inout DecoderWorkspace,
+    context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
+    precondition(panel > 0)
     precondition(offsets.first == 0 && offsets.last == tokens.count)
     try validate(tokens)
     let caches = workspace.transientCaches
@@ -197,11 +201,12 @@ extension Decoder {
     let hidden = try tokens.withUnsafeBufferPointer { tokens in
       try spans.withUnsafeBufferPointer { spans in
         try hiddenStates(
-          tokens, spans: spans, workspace: &workspace, context: context, cancellation: cancellation,
-          layerInputs: layerInputs)
+          tokens, spans: spans, panel: panel, workspace: &workspace, context: context,
+          cancellation: cancellation, layerInputs: layerInputs)
       }
     }
-    return normalized(hidden, rows: 0..<hidden.rows, &workspace, context)
+    outputNorm(hidden, into: hidden, context)
+    return hidden
   }
 }
 

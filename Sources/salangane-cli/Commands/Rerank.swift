@@ -28,6 +28,12 @@ struct Rerank: AsyncParsableCommand {
   @Option(help: "What to look for.")
   var query: String
 
+  @Option(
+    help: ArgumentHelp(
+      "What the documents are wanted for, for models that take an instruction, such as Qwen3-Reranker.",
+      valueName: "text"))
+  var instruction: String?
+
   @Argument(help: "The documents, if there is no --input.")
   var documents: [String] = []
 
@@ -49,7 +55,9 @@ struct Rerank: AsyncParsableCommand {
     }
     loading.finish()
     let bar = ProgressBar("scoring", isShown: true)
-    let scores = try await reranker.score(query: query, documents: texts) {
+    let scores = try await reranker.score(
+      query: query, documents: texts, options: RerankingOptions(instruction: instruction)
+    ) {
       bar.update(Double($0) / Double(texts.count))
     }
     bar.finish()
