@@ -54,7 +54,7 @@ struct FailingCall: CustomTestStringConvertible, Sendable {
     .init(64, "'x'", ["detokenize", "1,x"] + model),
     .init(64, "--corpus", ["search", "query"] + model),
     .init(64, "--top", ["search", "--top", "0", "--corpus", "x", "query"] + model),
-    .init(64, "--embed", ["bench"] + model),
+    .init(69, "model_type", ["bench"] + model),
     .init(64, "-p", ["bench", "--embed", "-p", "0"] + model),
     .init(64, "40 tokens", ["bench", "--embed", "-p", "41"] + model),
   ]

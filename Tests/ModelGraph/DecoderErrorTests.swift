@@ -45,7 +45,6 @@ import Testing
     Change("qwen3", #"{"hidden_act": "gelu"}"#, .unsupported, "hidden_act"),
     Change("qwen3", #"{"num_experts": 8}"#, .unsupported, "num_experts"),
     Change("llama3", #"{"num_local_experts": 8}"#, .unsupported, "num_local_experts"),
-    Change("qwen3", #"{"v_head_dim": 10}"#, .unsupported, "v_head_dim"),
     Change("qwen3", #"{"model_type": "mamba"}"#, .unsupported, "model_type"),
     Change(
       "qwen3", #"{"quantization_config": {"quant_method": "awq"}}"#, .unsupported,
