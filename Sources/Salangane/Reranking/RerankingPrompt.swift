@@ -42,7 +42,7 @@ struct RerankingPrompt: Sendable {
   ///
   /// - Throws: `ModelFileError` for one without a place for query and document, or a tokenizer without the frame's
   ///   special tokens.
-  init(_ checkpoint: Checkpoint, _ tokenizer: any TextTokenizer) throws(ModelFileError) {
+  init(_ checkpoint: Checkpoint, _ tokenizer: any TextTokenizer) throws {
     let name = "tokenizer.chat_template.rerank"
     if let value = checkpoint.gguf?.metadata[name] {
       guard let template = value.string else {
@@ -65,7 +65,7 @@ struct RerankingPrompt: Sendable {
   /// Reads a frame with `{query}` and `{document}` in it, in this order, once each.
   private init(
     _ template: String, _ tokenizer: any TextTokenizer, file: String, subject: String
-  ) throws(ModelFileError) {
+  ) throws {
     guard let query = template.firstRange(of: "{query}"),
       let document = template[query.upperBound...].firstRange(of: "{document}"),
       template[document.upperBound...].firstRange(of: "{document}") == nil,
@@ -80,19 +80,19 @@ struct RerankingPrompt: Sendable {
     if let place = start.firstRange(of: label) {
       let end = start[place.upperBound...].firstIndex(of: "\n") ?? start.endIndex
       instruction = String(start[place.upperBound..<end])
-      append(start[..<place.upperBound], tokenizer)
+      try append(start[..<place.upperBound], tokenizer)
       append(.instruction)
-      append(start[end...], tokenizer)
+      try append(start[end...], tokenizer)
     } else {
       instruction = nil
-      append(start, tokenizer)
+      try append(start, tokenizer)
     }
     append(.query)
-    append(template[query.upperBound..<document.lowerBound], tokenizer)
+    try append(template[query.upperBound..<document.lowerBound], tokenizer)
     append(.document)
     // What follows is tokenised apart, so that documents can be cut off at their end.
     segments.append(.text([]))
-    append(template[document.upperBound...], tokenizer)
+    try append(template[document.upperBound...], tokenizer)
   }
 
   private mutating func append(_ part: Part) {
@@ -104,11 +104,12 @@ struct RerankingPrompt: Sendable {
   }
 
   /// Appends a literal, with its special tokens apart.
-  private mutating func append(_ literal: Substring, _ tokenizer: any TextTokenizer) {
+  private mutating func append(
+    _ literal: Substring, _ tokenizer: any TextTokenizer
+  ) throws(TokenizerError) {
     var rest = literal
     let options = EncodingOptions(addsSpecialTokens: false)
-    for id in (try? tokenizer.encode(String(literal), options: options).ids) ?? []
-    where tokenizer.isSpecial(id) {
+    for id in try tokenizer.encode(String(literal), options: options).ids where tokenizer.isSpecial(id) {
       guard let spelling = tokenizer.token(for: id), let range = rest.firstRange(of: spelling) else {
         continue
       }
