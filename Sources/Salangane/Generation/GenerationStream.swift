@@ -27,18 +27,18 @@ public struct GenerationStream: AsyncSequence, Sendable {
 
   /// Starts a generation of its own for each loop over the stream.
   public func makeAsyncIterator() -> Iterator {
-    Iterator(generation: Generation(session, prompt: prompt, options: options))
+    Iterator(owner: GenerationOwner(Generation(session, prompt: prompt, options: options)))
   }
 
   /// Asks for one event after the other.
   public struct Iterator: AsyncIteratorProtocol {
-    fileprivate let generation: Generation
+    fileprivate let owner: GenerationOwner
 
     /// The next event; nil after the summary.
     ///
     /// - Throws: `GenerationError`, `TokenizerError` or `CancellationError`, after which there are no more
     ///   events.
-    public mutating func next() async throws -> GenerationEvent? { try await generation.next() }
+    public mutating func next() async throws -> GenerationEvent? { try await owner.generation.next() }
   }
 
   /// Runs to the end.
@@ -51,6 +51,18 @@ public struct GenerationStream: AsyncSequence, Sendable {
     }
     throw CancellationError()
   }
+}
+
+/// Ends a generation when its iterator is gone.
+///
+/// Not the generation itself does that: the computing thread may hold its last job, and so the generation, a
+/// moment longer than the loop that was left.
+private final class GenerationOwner: Sendable {
+  let generation: Generation
+
+  init(_ generation: Generation) { self.generation = generation }
+
+  deinit { generation.finish() }
 }
 
 /// The state of one generation. It is touched by one task at a time, between whose steps a job runs.
@@ -82,8 +94,6 @@ private final class Generation: @unchecked Sendable {
       includesSpecialTokens: options.includesSpecialTokens)
   }
 
-  deinit { if isStarted, !isFinished { session.end() } }
-
   func next() async throws -> GenerationEvent? {
     if let event = waiting {
       waiting = nil
@@ -99,7 +109,8 @@ private final class Generation: @unchecked Sendable {
     }
   }
 
-  private func finish() {
+  /// Frees the session, unless that has happened.
+  func finish() {
     if isStarted, !isFinished { session.end() }
     isFinished = true
   }
@@ -158,7 +169,7 @@ private final class Generation: @unchecked Sendable {
       return try self.choose(hidden, step, &workspace)
     }
     summary.promptSeconds = elapsed()
-    return try take(choice)
+    return take(choice)
   }
 
   private func step() async throws -> GenerationEvent {
@@ -171,7 +182,7 @@ private final class Generation: @unchecked Sendable {
       self.session.memory.value?.tokens.append(token)
       return try self.choose(hidden, step, &workspace)
     }
-    return try take(choice)
+    return take(choice)
   }
 
   /// Takes up the session's memory, or makes it.
@@ -210,13 +221,13 @@ private final class Generation: @unchecked Sendable {
   }
 
   /// Makes an event of a chosen token.
-  private func take(_ choice: (id: Int32, logProbability: Float)) throws -> GenerationEvent {
+  private func take(_ choice: (id: Int32, logProbability: Float)) -> GenerationEvent {
     if !options.ignoresEndOfSequence, session.model.endTokens.contains(choice.id) {
       return end(.endOfSequence(choice.id), streamer.finish())
     }
     lastToken = choice.id
     summary.ids.append(choice.id)
-    var text = try streamer.append(choice.id)
+    var text = streamer.append(choice.id)
     var reason: GenerationSummary.StopReason?
     if let stop = streamer.stopString {
       reason = .stopString(stop)

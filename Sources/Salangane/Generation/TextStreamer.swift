@@ -22,10 +22,15 @@ package struct TextStreamer {
 
   /// Takes a token, and returns the text that is now certain.
   ///
-  /// - Throws: `TokenizerError.unknownID`.
-  package mutating func append(_ id: Int32) throws(TokenizerError) -> String {
+  /// Models may have rows for more tokens than the tokenizer knows, to fill up a round number: such an id has no
+  /// text.
+  package mutating func append(_ id: Int32) -> String {
     if !includesSpecialTokens, tokenizer.isSpecial(id) { return "" }
-    try tokenizer.appendText(of: id, isFirst: isFirst, to: &pending)
+    do {
+      try tokenizer.appendText(of: id, isFirst: isFirst, to: &pending)
+    } catch {
+      return ""
+    }
     isFirst = false
     return release(all: false)
   }
