@@ -215,6 +215,15 @@ enum FileSystem {
     }
   }
 
+  /// True if there is nothing at `path`, not even a symbolic link that leads nowhere.
+  ///
+  /// What can't be looked at counts as there, so that opening it says why.
+  static func isAbsent(_ path: String) -> Bool {
+    var status = stat()
+    guard !path.utf8.contains(0), lstat(path, &status) != 0 else { return false }
+    return errno == ENOENT || errno == ENOTDIR
+  }
+
   /// Refuses paths that the system would cut off or read as the current directory.
   static func check(_ path: String) throws(ModelFileError) {
     guard !path.isEmpty, !path.utf8.contains(0) else {

@@ -43,6 +43,15 @@ public struct ModelDirectory: Sendable {
     try isAbsent(name) ? nil : json(name, limits: limits)
   }
 
+  /// Reads the JSON file `name`, which holds an object, or returns nil if there is none.
+  package func optionalJSONObject(_ name: String) throws(ModelFileError) -> JSONDocument? {
+    guard let document = try optionalJSON(name) else { return nil }
+    guard document.root.kind == .object else {
+      throw ModelFileError(.malformed, file: document.file, expectation: "expected a JSON object")
+    }
+    return document
+  }
+
   /// Reads the file `name`, of at most `limit` bytes.
   public func bytes(_ name: String, limit: Int = 256 << 20) throws(ModelFileError) -> [UInt8] {
     try FileBytes.contents(of: path(of: name), limit: limit)
@@ -53,7 +62,8 @@ public struct ModelDirectory: Sendable {
     try isAbsent(name) ? nil : bytes(name, limit: limit)
   }
 
-  private func isAbsent(_ name: String) -> Bool { FileSystem.item(at: path(of: name)) == .nothing }
+  /// A broken symbolic link isn't the same as no file: a model would go on with other settings.
+  private func isAbsent(_ name: String) -> Bool { FileSystem.isAbsent(path(of: name)) }
 }
 
 /// What the path of a model leads to, told by the contents and not by the name.

@@ -57,6 +57,7 @@ struct EmbedderConfiguration: Sendable {
     guard document.root.kind == .array else {
       throw ModelFileError(.malformed, file: file, expectation: "expected an array of modules")
     }
+    var pools = false
     for (index, module) in document.root.elements.enumerated() {
       guard let type = module["type"]?.string else {
         throw ModelFileError(
@@ -73,11 +74,15 @@ struct EmbedderConfiguration: Sendable {
             expectation: "expected a path in the directory")
         }
         try readPooling(directory.json(path.isEmpty ? "config.json" : path + "/config.json"))
+        pools = true
       default:
         throw ModelFileError(
           .unsupported, file: file, subject: "[\(index)].type",
           expectation: "expected Transformer, Pooling or Normalize, found \"\(type)\"")
       }
+    }
+    guard pools else {
+      throw ModelFileError(.malformed, file: file, expectation: "expected a module of the type Pooling")
     }
   }
 
@@ -93,7 +98,12 @@ struct EmbedderConfiguration: Sendable {
     var modes: [String] = []
     if let mode = root["pooling_mode"] {
       // sentence-transformers 6: one name, or an array of them.
-      modes = mode.string.map { [$0] } ?? mode.elements.compactMap(\.string)
+      let names = mode.kind == .array ? mode.elements.map(\.string) : [mode.string]
+      modes = names.compactMap { $0 }
+      guard modes.count == names.count else {
+        throw ModelFileError(
+          .malformed, file: document.file, subject: "pooling_mode", expectation: "expected a string")
+      }
     } else {
       let flags = [
         ("pooling_mode_cls_token", "cls"), ("pooling_mode_mean_tokens", "mean"),
@@ -126,7 +136,7 @@ struct EmbedderConfiguration: Sendable {
   /// - Returns: nil if no file says, as in GGUF, where it is the model's own.
   static func maximumLength(_ checkpoint: Checkpoint) throws(ModelFileError) -> Int? {
     guard let directory = checkpoint.directory else { return nil }
-    if let document = try directory.optionalJSON("sentence_bert_config.json"),
+    if let document = try directory.optionalJSONObject("sentence_bert_config.json"),
       let value = document.root["max_seq_length"], !value.isNull
     {
       guard let length = value.int, length > 0 else {
@@ -137,7 +147,7 @@ struct EmbedderConfiguration: Sendable {
       return length
     }
     // Models without a limit carry a number like 1e30 here.
-    if let document = try directory.optionalJSON("tokenizer_config.json"),
+    if let document = try directory.optionalJSONObject("tokenizer_config.json"),
       let value = document.root["model_max_length"], let length = value.double
     {
       guard length >= 1 else {
@@ -151,8 +161,12 @@ struct EmbedderConfiguration: Sendable {
   }
 
   private mutating func readPrompts(_ directory: ModelDirectory) throws(ModelFileError) {
-    guard let document = try directory.optionalJSON("config_sentence_transformers.json") else { return }
+    guard let document = try directory.optionalJSONObject("config_sentence_transformers.json") else { return }
     if let values = document.root["prompts"], !values.isNull {
+      guard values.kind == .object else {
+        throw ModelFileError(
+          .malformed, file: document.file, subject: "prompts", expectation: "expected a JSON object")
+      }
       for (name, value) in values.members {
         guard let name = name.string, let prompt = value.string else {
           throw ModelFileError(

@@ -227,6 +227,13 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
       file: "1_Pooling/config.json", find: "\"pooling_mode_cls_token\": false",
       replace: "\"pooling_mode_cls_token\": 1"),
     .init(
+      name: "pooling that is no text", kind: .malformed, message: "pooling_mode: expected a string",
+      file: "1_Pooling/config.json", find: "{", replace: "{\"pooling_mode\": [\"mean\", 3],"),
+    .init(
+      name: "no module that pools", kind: .malformed, message: "expected a module of the type Pooling",
+      file: "modules.json", find: "sentence_transformers.models.Pooling",
+      replace: "sentence_transformers.models.Normalize"),
+    .init(
       name: "unknown module", kind: .unsupported, message: "[2].type", file: "modules.json",
       find: "sentence_transformers.models.Normalize", replace: "sentence_transformers.models.Dense"),
     .init(
@@ -241,6 +248,10 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
     .init(
       name: "prompt that is no text", kind: .malformed, message: "prompts.query",
       file: "config_sentence_transformers.json", find: "\"swift: \"", replace: "7"),
+    .init(
+      name: "prompts without names", kind: .malformed, message: "prompts: expected a JSON object",
+      file: "config_sentence_transformers.json", find: "\"prompts\": {",
+      replace: "\"prompts\": [\"swift: \"], \"others\": {"),
   ]
 
   static func copy() throws -> TemporaryDirectory {
@@ -270,6 +281,36 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
       #expect(error.description.contains(damage.message), "\(error)")
       #expect(error.description.contains(directory.path) && !error.description.contains("\n"))
     }
+  }
+
+  @Test(arguments: [
+    "config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json",
+    "tokenizer_config.json", "config_sentence_transformers.json",
+  ])
+  func rootsOfAnotherKind(file: String) async throws {
+    for root in ["[]", "null", "3"] {
+      let directory = try Self.copy()
+      try directory.write(root, to: file)
+      let error = await #expect(throws: ModelFileError.self) {
+        try await Embedder(contentsOf: URL(fileURLWithPath: directory.path))
+      }
+      #expect(error?.kind == .malformed)
+      #expect(error?.description.contains(directory.path(file)) == true)
+    }
+  }
+
+  /// A link that leads nowhere, as a cache loses files, isn't the same as a model without that file.
+  @Test(arguments: ["modules.json", "sentence_bert_config.json", "tokenizer.json", "tokenizer_config.json"])
+  func brokenLinks(file: String) async throws {
+    let directory = try Self.copy()
+    try? FileManager.default.removeItem(atPath: directory.path(file))
+    try FileManager.default.createSymbolicLink(
+      atPath: directory.path(file), withDestinationPath: "blobs/nothing")
+    let error = await #expect(throws: ModelFileError.self) {
+      try await Embedder(contentsOf: URL(fileURLWithPath: directory.path))
+    }
+    #expect(error?.kind == .missing)
+    #expect(error?.description.contains(directory.path(file)) == true)
   }
 
   @Test func weightsThatAreNotFinite() async throws {
