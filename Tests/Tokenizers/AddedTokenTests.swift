@@ -56,15 +56,11 @@ import Testing
     #expect(try tokenizer.encode(text, options: literal).ids.allSatisfy { $0 < 256 })
   }
 
-  @Test func whiteSpaceIsSkippedOnce() throws {
+  /// Skipping it anew for each of the matches would take hours.
+  @Test(.timeLimit(.minutes(10)))
+  func whiteSpaceIsSkippedOnce() throws {
     let tokenizer = try Self.tokenizer(added: #"[{"id":256,"content":" ","lstrip":true,"rstrip":true}]"#)
-    let clock = ContinuousClock()
-    let text = String(repeating: " ", count: 300_000)
-    var ids: [Int32] = []
-    let time = try clock.measure { ids = try tokenizer.encode(text).ids }
-    #expect(ids == [256])
-    // Skipping it anew for each of the 300,000 matches would take many minutes.
-    #expect(time < .seconds(20))
+    #expect(try tokenizer.encode(String(repeating: " ", count: 1_000_000)).ids == [256])
   }
 
   @Test func normalizationCanBeLeftOut() throws {

@@ -157,15 +157,12 @@ import Testing
     }
   }
 
-  @Test func longPiecesAreMergedInGoodTime() throws {
+  /// A quadratic merge of 120,000 letters would take hours.
+  @Test(.timeLimit(.minutes(10)))
+  func longPiecesAreMergedInGoodTime() throws {
     let tokenizer = try TokenizerGoldens.tokenizer("qwen2")
-    let clock = ContinuousClock()
     let text = String(repeating: "the", count: 40_000)
-    var ids: [Int32] = []
-    let time = try clock.measure { ids = try tokenizer.encode(text, options: Self.plain).ids }
-    #expect(try tokenizer.decode(ids) == text)
-    // A quadratic merge of 120,000 letters would take hours.
-    #expect(time < .seconds(30))
+    #expect(try tokenizer.decode(tokenizer.encode(text, options: Self.plain).ids) == text)
   }
 
   @Test func specialTokensAreFound() throws {
