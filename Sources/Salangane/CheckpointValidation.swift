@@ -15,12 +15,12 @@ extension Checkpoint {
     if format == .gguf && self["token_embd.weight"] == nil { return }
     do throws(ModelFileError) {
       try ArchitectureRegistry.checkHyperparameters(of: self)
-    } catch where error.kind != .malformed {
+    } catch  where error.kind != .malformed {
       // A valid model that we can't run can still be looked at.
     }
     do throws(ModelFileError) {
       _ = try TokenizerLoader.load(self)
-    } catch where error.kind != .malformed {
+    } catch  where error.kind != .malformed {
       // Nor does looking at a model need a tokenizer of ours.
     }
   }
