@@ -15,13 +15,15 @@ extension Checkpoint {
     if format == .gguf && self["token_embd.weight"] == nil { return }
     do throws(ModelFileError) {
       try ArchitectureRegistry.checkHyperparameters(of: self)
-    } catch  where error.kind != .malformed {
+    } catch {
       // A valid model that we can't run can still be looked at.
+      if error.kind == .malformed { throw error }
     }
     do throws(ModelFileError) {
       _ = try TokenizerLoader.load(self)
-    } catch  where error.kind != .malformed {
+    } catch {
       // Nor does looking at a model need a tokenizer of ours.
+      if error.kind == .malformed { throw error }
     }
   }
 }
