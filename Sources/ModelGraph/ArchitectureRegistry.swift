@@ -5,6 +5,11 @@ package protocol EncoderArchitecture: Sendable {
   /// The names by which files call it: `model_type` in `config.json`, `general.architecture` in GGUF.
   static var names: [String] { get }
 
+  /// Checks the hyper-parameters.
+  ///
+  /// - Throws: `ModelFileError` naming the key and what was expected.
+  static func checkHyperparameters(_ checkpoint: Checkpoint) throws(ModelFileError)
+
   /// Loads a model of the architecture.
   ///
   /// - Throws: `ModelFileError` for a file that isn't what the architecture expects; `CancellationError`.
@@ -97,6 +102,21 @@ package enum ArchitectureRegistry {
     if let architecture = encoders.first(where: { $0.names.contains(name) }) { return .encoder(architecture) }
     if let architecture = decoders.first(where: { $0.names.contains(name) }) { return .decoder(architecture) }
     throw unknown(checkpoint, known: encoders.flatMap { $0.names } + decoders.flatMap { $0.names })
+  }
+
+  /// Whether an architecture of this name is one of ours.
+  package static func contains(_ name: String) -> Bool {
+    encoders.contains { $0.names.contains(name) } || decoders.contains { $0.names.contains(name) }
+  }
+
+  /// Checks the hyper-parameters of a checkpoint without loading its weights.
+  ///
+  /// - Throws: `ModelFileError` naming the key and what was expected, or `unsupported`.
+  package static func checkHyperparameters(of checkpoint: Checkpoint) throws(ModelFileError) {
+    switch try architecture(for: checkpoint) {
+    case .encoder(let architecture): try architecture.checkHyperparameters(checkpoint)
+    case .decoder(let architecture): _ = try architecture.configuration(checkpoint)
+    }
   }
 
   private static func unknown(_ checkpoint: Checkpoint, known: [String]) -> ModelFileError {

@@ -29,6 +29,8 @@ enum Main {
     occupyStandardDescriptors()
     // A reader that closes the pipe early makes writes fail with EPIPE instead of ending the process.
     signal(SIGPIPE, SIG_IGN)
+    // So does a limit on the size of files.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       try checkArguments()
       var command = try SalanganeCommand.parseAsRoot()

@@ -86,4 +86,43 @@ import Testing
     #expect(result.errors.contains(model.message), "\(result.errors)")
     #expect(result.output.isEmpty)
   }
+
+  /// Contradictions that the formats allow and the architecture doesn't, as `config.json` says them.
+  @Test(arguments: [
+    (key: "num_attention_heads", value: "7"), ("num_attention_heads", "0"), ("num_hidden_layers", "2000"),
+    ("hidden_size", "-1"), ("vocab_size", "0"), ("layer_norm_eps", "-1"),
+  ])
+  func refusesHyperparameters(key: String, value: String) async throws {
+    let directory = try TemporaryDirectory()
+    let model = try TinyModel.copy(to: directory)
+    let text = String(decoding: try TestFiles.read(model + "/config.json"), as: UTF8.self)
+    let lines = text.split(separator: "\n").map { line in
+      line.contains("\"\(key)\"") ? "\"\(key)\": \(value)" + (line.hasSuffix(",") ? "," : "") : String(line)
+    }
+    try directory.write(lines.joined(separator: "\n"), to: "model/config.json")
+    let result = try await Command.run(["inspect", model])
+    #expect(result.status == 65, "\(result.errors)")
+    #expect(result.errorLines.count == 1, "\(result.errors)")
+    #expect(result.errors.hasPrefix("error: \(model)/config.json: \(key): "), "\(result.errors)")
+  }
+
+  /// The same in the keys of a GGUF file, and ids of special tokens that there are not.
+  @Test(arguments: [
+    "bert.attention.head_count", "bert.block_count", "bert.context_length",
+    "tokenizer.ggml.padding_token_id",
+  ])
+  func refusesMetadata(key: String) async throws {
+    let directory = try TemporaryDirectory()
+    var bytes = try TestFiles.read(TinyModel.gguf)
+    let name = Array(key.utf8)
+    let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
+    // A type of four bytes, then a number of four bytes.
+    let number = start + name.count + 4
+    bytes.replaceSubrange(number..<number + 4, with: [0xFF, 0xFF, 0xFF, 0x7F])
+    try directory.write(bytes, to: "model.gguf")
+    let result = try await Command.run(["inspect", directory.path("model.gguf")])
+    #expect(result.status == 65, "\(result.errors)")
+    #expect(result.errorLines.count == 1, "\(result.errors)")
+    #expect(result.errors.contains("model.gguf: \(key): "), "\(result.errors)")
+  }
 }

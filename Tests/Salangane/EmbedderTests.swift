@@ -211,6 +211,9 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
       name: "other activation", kind: .unsupported, message: "hidden_act", file: "config.json",
       find: "\"hidden_act\": \"gelu\"", replace: "\"hidden_act\": \"relu\""),
     .init(
+      name: "causal", kind: .unsupported, message: "is_decoder: expected false", file: "config.json",
+      find: "\"hidden_act\"", replace: "\"is_decoder\": true, \"hidden_act\""),
+    .init(
       name: "epsilon that is no number", kind: .malformed, message: "layer_norm_eps", file: "config.json",
       find: "1e-12", replace: "\"small\""),
     .init(

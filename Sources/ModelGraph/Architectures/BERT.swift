@@ -52,6 +52,10 @@ package struct BERT: EncoderArchitecture {
       if let kind = try values.optionalString(positions), kind != "absolute" {
         throw values.failure(positions, "expected \"absolute\", found \"\(kind)\"", kind: .unsupported)
       }
+      let causal = values.isGGUF ? HyperparameterKey.gguf("attention.causal") : .init("is_decoder")
+      guard try !values.bool(causal, default: false) else {
+        throw values.failure(causal, "expected false, found true", kind: .unsupported)
+      }
       // GGUF doesn't say how many tokens there are: the table does.
       if let size = try values.optionalInt(.vocabularySize, in: 1...(1 << 24)) {
         vocabularySize = size
@@ -65,6 +69,10 @@ package struct BERT: EncoderArchitecture {
         vocabularySize = table.shape[0]
       }
     }
+  }
+
+  package static func checkHyperparameters(_ checkpoint: Checkpoint) throws(ModelFileError) {
+    _ = try Configuration(checkpoint)
   }
 
   package static func loadEncoder(_ loader: WeightLoader) throws -> Encoder {

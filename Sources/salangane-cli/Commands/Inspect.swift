@@ -1,4 +1,5 @@
 import ArgumentParser
+import Salangane
 import SalanganeFiles
 
 /// Shows what a model's files hold.
@@ -26,7 +27,9 @@ struct Inspect: ParsableCommand {
   var path: String
 
   func run() throws {
-    let report = try InspectionReport(Checkpoint(path: path, options: .init(mapped: !noMmap)))
+    let checkpoint = try Checkpoint(path: path, options: .init(mapped: !noMmap))
+    try checkpoint.validateContents()
+    let report = try InspectionReport(checkpoint)
     var output = try Output(path: nil)
     switch format {
     case .text: try output.write(report.text(listingTensors: tensors))
