@@ -39,6 +39,22 @@ import Testing
     #expect(result.errors == "error: standard input: line 3: expected UTF-8, found other bytes\n")
   }
 
+  /// llama.cpp doesn't compose characters as the tokenizers of Qwen ask.
+  @Test func literalTextsKeepTheirForm() async throws {
+    let path = TestFiles.golden("tokenizers/qwen2")
+    let tokenizer = try TokenizerLoader.load(path: path)
+    let text = "re\u{301}sume\u{301}"
+    let raw = EncodingOptions(recognizesAddedTokens: false, normalizesText: false)
+    for (flags, expected) in [
+      ([], try tokenizer.encode(text).ids), (["--literal"], try tokenizer.encode(text, options: raw).ids),
+    ] {
+      let result = try await Command.run(["tokenize", "--model", path, text] + flags)
+      let row = try #require(try result.json() as? [String: Any])
+      #expect(row["ids"] as? [Int32] == expected)
+    }
+    #expect(try tokenizer.encode(text).ids != tokenizer.encode(text, options: raw).ids)
+  }
+
   @Test(arguments: [["2,26", "3"], ["2", "26", "3"], ["2, 26,3"]])
   func detokenizes(ids: [String]) async throws {
     let letter = try #require(tokenizer.token(for: 26))

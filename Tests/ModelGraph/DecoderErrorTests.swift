@@ -109,6 +109,18 @@ import Testing
     #expect(try !DecoderSession(path: directory.path).logits([1, 2]).isEmpty)
   }
 
+  /// GLM's products have biases unless its files deny it, as in transformers.
+  @Test(arguments: ["glm", "glm4"])
+  func biasesAreTheDefaultOfGLM(golden: String) throws {
+    func logits(_ changes: String) throws -> [Float] {
+      let directory = try directory(golden, changes: changes)
+      return try withExtendedLifetime(directory) { try DecoderSession(path: directory.path).logits([1, 2]) }
+    }
+    let expected = try logits("{}")
+    #expect(try logits(#"{"attention_bias": null}"#) == expected)
+    #expect(try logits(#"{"attention_bias": false}"#) != expected)
+  }
+
   /// An embedder without an output matrix loads if no logits are asked for, though its files don't say so.
   @Test func headsAreOptional() throws {
     let directory = try directory("qwen3_embed", changes: #"{"tie_word_embeddings": false}"#)

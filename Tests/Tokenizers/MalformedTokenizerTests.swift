@@ -125,7 +125,8 @@ struct MalformedTokenizer: Sendable, CustomTestStringConvertible {
     json("merges of another type", byteLevel(merges: "{}"), "model.merges: expected an array"),
     json(
       "unknown split pattern", split(#"{"Regex":"(?<=x)y"}"#), kind: .unsupported,
-      "pre_tokenizer.pattern.Regex: expected a split pattern that is known here, found (?<=x)y"),
+      "pre_tokenizer.pattern.Regex: expected the split pattern of one of "
+        + "\(SplitPatterns.names.joined(separator: ", ")), found (?<=x)y"),
     json(
       "possessive split pattern", split(#"{"Regex":"[a-z]++"}"#), kind: .unsupported, "[a-z]++"),
     json("plain split pattern", split(#"{"String":" "}"#), kind: .unsupported, "a plain pattern"),

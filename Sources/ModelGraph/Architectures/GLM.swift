@@ -43,7 +43,7 @@ package struct GLM: DecoderArchitecture {
       configuration.readBiases(ofGGUF: checkpoint)
     } else {
       configuration.biases.queryKeyValue = try values.bool(
-        HyperparameterKey("attention_bias"), default: false)
+        HyperparameterKey("attention_bias"), default: true)
     }
     return configuration
   }

@@ -30,7 +30,7 @@ package struct GLM4: DecoderArchitecture {
       configuration.readBiases(ofGGUF: checkpoint)
     } else {
       configuration.biases.queryKeyValue = try values.bool(
-        HyperparameterKey("attention_bias"), default: false)
+        HyperparameterKey("attention_bias"), default: true)
     }
     return configuration
   }

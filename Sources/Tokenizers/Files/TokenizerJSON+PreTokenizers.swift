@@ -74,7 +74,8 @@ extension TokenizerJSON {
     }
     let text = try pattern.string()
     guard let preTokenizer = SplitPatterns.preTokenizer(for: text) else {
-      throw pattern.unsupported("expected a split pattern that is known here, found \(text)")
+      throw pattern.unsupported(
+        "expected the split pattern of one of \(SplitPatterns.names.joined(separator: ", ")), found \(text)")
     }
     return preTokenizer
   }

@@ -17,7 +17,7 @@ struct Generate: AsyncParsableCommand {
   @OptionGroup var model: ModelOptions
   @OptionGroup var language: LanguageModelOptions
 
-  @Option(help: "The text to continue.")
+  @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String?
 
   @Option(
@@ -50,19 +50,27 @@ struct Generate: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Divide the logits of recent tokens by r.", valueName: "r"))
   var repeatPenalty: Float = 1
 
-  @Option(help: ArgumentHelp("Subtract p from the logits of recent tokens.", valueName: "p"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Subtract p from the logits of recent tokens.", valueName: "p"))
   var presencePenalty: Float = 0
 
-  @Option(help: ArgumentHelp("Subtract p from the logits of recent tokens for each time.", valueName: "p"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Subtract p from the logits of recent tokens for each time.", valueName: "p"))
   var frequencyPenalty: Float = 0
 
-  @Option(help: ArgumentHelp("How many tokens back penalties look; -1 for all.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("How many tokens back penalties look; -1 for all.", valueName: "n"))
   var repeatLastN = 64
 
   @Option(help: ArgumentHelp("The same seed gives the same text.", valueName: "s"))
   var seed: UInt64?
 
-  @Option(help: ArgumentHelp("Stop before this text; may be given several times.", valueName: "text"))
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: ArgumentHelp("Stop before this text; may be given several times.", valueName: "text"))
   var stop: [String] = []
 
   @Flag(help: "Treat the tokens that end a text like any other.")

@@ -25,10 +25,11 @@ struct Rerank: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How many lines to print; otherwise all.", valueName: "k"))
   var top: Int?
 
-  @Option(help: "What to look for.")
+  @Option(parsing: .unconditional, help: "What to look for.")
   var query: String
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "What the documents are wanted for, for models that take an instruction, such as Qwen3-Reranker.",
       valueName: "text"))

@@ -13,7 +13,11 @@ struct Tokenize: ParsableCommand {
   @Flag(help: "Don't add the tokens that the model expects around a text.")
   var noSpecial = false
 
-  @Flag(help: "Take the names of special and added tokens in the text as plain text.")
+  @Flag(
+    help: """
+      Take the text as it is, as llama.cpp does: the names of special and added tokens are plain text, and \
+      Qwen's texts aren't brought into the form NFC.
+      """)
   var literal = false
 
   @Option(help: ArgumentHelp("Read the text from a file; - is standard input.", valueName: "file"))
@@ -30,7 +34,8 @@ struct Tokenize: ParsableCommand {
 
   func run() throws {
     let tokenizer = try TokenizerLoader.load(path: tokenizer.model)
-    let options = EncodingOptions(addsSpecialTokens: !noSpecial, recognizesAddedTokens: !literal)
+    let options = EncodingOptions(
+      addsSpecialTokens: !noSpecial, recognizesAddedTokens: !literal, normalizesText: !literal)
     let ids = try tokenizer.encode(readText(), options: options).ids
     var writer = JSONWriter()
     writer.object { writer in

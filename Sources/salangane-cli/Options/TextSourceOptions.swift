@@ -23,7 +23,7 @@ struct TextSourceOptions: ParsableArguments {
       "Put the prompt of this name in the model's files before each text.", valueName: "name"))
   var promptName: String?
 
-  @Option(help: ArgumentHelp("Put this before each text.", valueName: "text"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Put this before each text.", valueName: "text"))
   var prompt: String?
 
   @Argument(help: "Texts, each of which becomes a vector.")
