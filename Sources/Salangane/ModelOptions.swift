@@ -39,7 +39,13 @@ public struct ModelOptions: Sendable {
 
 extension ModelOptions {
   func validatedThreads() throws(EmbeddingError) -> Int {
-    guard let threads else { return ThreadTeam.defaultThreadCount }
+    guard let threads else {
+      if let text = ThreadTeam.requestedThreads, Int(text) != ThreadTeam.defaultThreadCount {
+        throw .invalidOption(
+          name: "SALANGANE_THREADS", expectation: "1 to \(ThreadTeam.maximumThreadCount), found \"\(text)\"")
+      }
+      return ThreadTeam.defaultThreadCount
+    }
     guard (1...ThreadTeam.maximumThreadCount).contains(threads) else {
       throw .invalidOption(
         name: "threads", expectation: "1 to \(ThreadTeam.maximumThreadCount), found \(threads)")

@@ -75,13 +75,17 @@ package final class ThreadTeam: @unchecked Sendable {
 
   /// How many threads a request uses that doesn't say: `SALANGANE_THREADS`, or the online processors.
   package static let defaultThreadCount: Int = {
-    if let value = getenv("SALANGANE_THREADS"), let count = Int(String(cString: value)),
-      (1...maximumThreadCount).contains(count)
-    {
+    if let requested = requestedThreads, let count = Int(requested), (1...maximumThreadCount).contains(count) {
       return count
     }
     return min(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), maximumThreadCount)
   }()
+
+  /// What `SALANGANE_THREADS` holds; nil if it isn't set, or empty.
+  package static var requestedThreads: String? {
+    guard let value = getenv("SALANGANE_THREADS"), value.pointee != 0 else { return nil }
+    return String(cString: value)
+  }
 
   /// The most threads that a request may ask for.
   package static let maximumThreadCount = 256

@@ -48,6 +48,7 @@ struct FailingCall: CustomTestStringConvertible, Sendable {
     .init(64, "threads", ["embed", "a", "--threads", "100000"] + model),
     .init(64, "'mmx' is not available", ["embed", "a", "--isa", "mmx"] + model),
     .init(64, "'mmx' is not available", ["embed", "a"] + model, environment: ["SALANGANE_ISA": "mmx"]),
+    .init(64, "SALANGANE_THREADS", ["embed", "a"] + model, environment: ["SALANGANE_THREADS": "many"]),
     .init(64, "mkl", ["embed", "a", "--backend", "mkl"] + model),
     .init(64, "TEXT or --input", ["tokenize"] + model),
     .init(64, "found 168", ["detokenize", "168"] + model),
