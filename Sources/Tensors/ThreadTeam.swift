@@ -75,7 +75,8 @@ package final class ThreadTeam: @unchecked Sendable {
 
   /// How many threads a request uses that doesn't say: `SALANGANE_THREADS`, or the online processors.
   package static let defaultThreadCount: Int = {
-    if let requested = requestedThreads, let count = Int(requested), (1...maximumThreadCount).contains(count) {
+    if let requested = requestedThreads, let count = Int(requested), (1...maximumThreadCount).contains(count)
+    {
       return count
     }
     return min(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), maximumThreadCount)
