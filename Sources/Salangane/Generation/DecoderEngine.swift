@@ -57,7 +57,7 @@ final class DecoderEngine: Sendable {
       guard context.isFinite(logits) else { throw GenerationError.notFinite(position: position) }
       let values = UnsafeMutableBufferPointer(start: logits.row(0), count: logits.columns)
       let normalizer = logNormalizer(UnsafeBufferPointer(values))
-      // The sampler may change logits: the greedy choice and its neighbours are read before it does.
+      // The sampler changes logits, and the probability is that of the model: it needs them as they were.
       scratch.update(from: logits.row(0), count: logits.columns)
       let id = sampler.choose(values)
       return (id, scratch[Int(id)] - normalizer)
