@@ -7,7 +7,8 @@ import PackageDescription
 // would be some hundred times slower, and would emit generic code that must not exist there.
 // They prefetch through the `Builtin` module, since Swift has no public form of it.
 let kernelSettings: [SwiftSetting] = [
-  .unsafeFlags(["-O", "-wmo", "-num-threads", "2", "-disable-batch-mode", "-disable-cmo"]), .enableExperimentalFeature("BuiltinModule"),
+  .unsafeFlags(["-O", "-wmo", "-num-threads", "2", "-disable-batch-mode", "-disable-cmo"]),
+  .enableExperimentalFeature("BuiltinModule"),
 ]
 
 #if arch(x86_64)

@@ -1,3 +1,4 @@
+@_exported import SalanganeKernelOperands
 #if arch(x86_64)
   import SalanganeKernelsAVX2
   import SalanganeKernelsAVX512

@@ -126,6 +126,38 @@ public enum QuantizedFormat: Int, CaseIterable, Sendable {
     case .int8: PackedInt8.Layout.pack(group, destination)
     }
   }
+
+  /// Packs the scales of one output's record.
+  ///
+  /// - Parameters:
+  ///   - scales: The numbers of the record's blocks one after the other, as the block formats order them: of each
+  ///     block first those of half precision, then those of a byte; `int8` has floats.
+  ///   - output: The output in the panel, 0 to 15.
+  ///   - destination: The record.
+  public func packScales(
+    _ scales: UnsafeRawPointer, output: Int, to destination: UnsafeMutableRawPointer
+  ) {
+    let sizes = scaleSizes
+    var offset = 0
+    while offset < sizes.total {
+      let size = self == .int8 ? 4 : offset < sizes.halves ? 2 : 1
+      (destination + (offset &* 16 &+ output &* size)).copyMemory(from: scales + offset, byteCount: size)
+      offset = offset &+ size
+    }
+  }
+
+  /// Bytes of an output's scales in a record: all, and those of half-precision numbers, which come first.
+  public var scaleSizes: (total: Int, halves: Int) {
+    switch self {
+    case .q4_0, .q5_0, .q8_0, .iq4_NL: (4, 4)
+    case .q4_1, .q5_1: (8, 8)
+    case .mxfp4: (4, 0)
+    case .q2_K, .q4_K, .q5_K: (20, 4)
+    case .q3_K, .q6_K: (18, 2)
+    case .iq4_XS: (10, 2)
+    case .int8: (16, 0)
+    }
+  }
 }
 
 /// The kernels of one packed form on one instruction set.
