@@ -65,13 +65,14 @@ let package = Package(
     .target(
       name: "Salangane",
       dependencies: [
-        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
-        "SalanganeTokenizers",
+        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
+        "SalanganeTensors", "SalanganeTokenizers",
       ]),
     .executableTarget(
       name: "salangane-cli",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeTensors", "SalanganeTokenizers",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors",
+        "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),
