@@ -96,7 +96,7 @@ private final class SynthesisRun {
 
   func write(to path: String) throws {
     var writer = GGUFWriter()
-    synthesizer.shape.setMetadata(of: &writer)
+    synthesizer.shape.setMetadata(of: &writer, type: synthesizer.type)
     writer.tensors = synthesizer.descriptions
     totalBytes = writer.tensors.reduce(0) { $0 + ($1.byteCount ?? 0) }
     var tensors = synthesizer.shape.tensors.makeIterator()

@@ -32,6 +32,7 @@ extension ModelShape.Vocabulary {
     writer.set("tokenizer.ggml.merges", .array(GGUFArray(words.lazy.map { "\($0.start) \($0.letter)" })))
     writer.set("tokenizer.ggml.bos_token_id", id(beginningOfSequence))
     writer.set("tokenizer.ggml.eos_token_id", id(endOfSequence))
+    writer.set("tokenizer.ggml.padding_token_id", id(endOfSequence))
     if let endOfTurn { writer.set("tokenizer.ggml.eot_token_id", id(endOfTurn)) }
     writer.set("tokenizer.ggml.add_bos_token", .bool(addsBeginning))
   }
