@@ -1,0 +1,92 @@
+import SalanganeKernels
+import SalanganeTensors
+
+/// What a machine can do at most, of which a kernel reaches a share.
+package enum Ceiling: String, CaseIterable, Sendable {
+  /// Reading of memory, in bytes a second.
+  case read
+  /// Multiply-adds of 8-bit integers a second.
+  case int8
+  /// Multiply-adds of 32-bit floats a second.
+  case f32
+}
+
+/// Measures the ceilings of a number of threads and an instruction set, again and again.
+final class CeilingMeter {
+  /// The greatest rate seen of each: whatever else the machine does can only lower it.
+  private(set) var best: [Ceiling: Double] = [:]
+
+  private let context: ComputeContext
+  private let ceilings: CeilingKernels
+  /// Memory far larger than the caches, and scratch for each thread.
+  private let memory: FloatBuffer
+  private let scratch: FloatBuffer
+
+  /// Bytes that are read: some times the third-level cache of a large server CPU's core complex.
+  static let memoryBytes = 512 << 20
+  /// Bytes of one task.
+  private static let taskBytes = 1 << 20
+  /// Rounds of one task: some hundred microseconds.
+  private static let floatRounds = 100_000
+  private static let byteRounds = 10_000
+  /// Tasks of each thread.
+  private static let tasksPerThread = 16
+
+  init(context: ComputeContext) {
+    self.context = context
+    ceilings = context.kernels.ceilings
+    let memory = FloatBuffer(count: Self.memoryBytes / 4)
+    self.memory = memory
+    scratch = FloatBuffer(count: CeilingKernels.scratchCount * context.threads)
+    scratch.base.update(repeating: 0.25, count: scratch.count)
+    // Pages that were never written to are all the same page of zeros.
+    let perTask = Self.taskBytes / 4
+    context.parallel(tasks: Self.memoryBytes / Self.taskBytes) { task, _, _ in
+      (memory.base + task * perTask).update(repeating: Float(task), count: perTask)
+    }
+  }
+
+  /// Measures a ceiling once.
+  func measure(_ ceiling: Ceiling) {
+    let tasks = context.threads * Self.tasksPerThread
+    let rate: Double
+    switch ceiling {
+    case .read:
+      rate = measureRead()
+    case .int8:
+      rate = measurePeak(ceilings.peakBytes, rounds: Self.byteRounds, tasks: tasks)
+    case .f32:
+      rate = measurePeak(ceilings.peakFloats, rounds: Self.floatRounds, tasks: tasks)
+    }
+    best[ceiling] = max(best[ceiling] ?? 0, rate)
+  }
+
+  private func measureRead() -> Double {
+    let start = UnsafeRawPointer(memory.base)
+    let read = ceilings.readThrough
+    let clock = Stopwatch()
+    context.parallel(tasks: Self.memoryBytes / Self.taskBytes) { task, _, _ in
+      _ = read(Self.taskBytes, start + task * Self.taskBytes)
+    }
+    return Double(Self.memoryBytes) / clock.seconds
+  }
+
+  private func measurePeak(_ peak: CeilingKernels.Peak, rounds: Int, tasks: Int) -> Double {
+    let scratch = scratch.base
+    // Every task does the same number, so one that isn't timed tells it.
+    let perTask = peak(1, scratch) * rounds
+    let clock = Stopwatch()
+    context.parallel(tasks: tasks) { _, worker, _ in
+      _ = peak(rounds, scratch + worker * CeilingKernels.scratchCount)
+    }
+    return Double(perTask) * Double(tasks) / clock.seconds
+  }
+}
+
+/// Time since its creation.
+struct Stopwatch {
+  private let start = ContinuousClock.now
+
+  /// Seconds, never none at all.
+  var seconds: Double { max((ContinuousClock.now - start) / .seconds(1), 1e-9) }
+}

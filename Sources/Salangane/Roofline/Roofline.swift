@@ -1,0 +1,156 @@
+import SalanganeKernels
+import SalanganeTensors
+
+/// Measures what share of the machine's ceilings the kernels reach.
+///
+/// Ceilings and kernels take turns, so that both meet the same disturbances, and of each the best of several
+/// measurements counts: disturbances only take time. A kernel is measured until it has got no faster for
+/// `repetitions` times, its ceiling as often beside it, and every share is one of the ceilings in the report.
+package struct Roofline: Sendable {
+  /// How many threads compute.
+  package let threads: Int
+  /// The kernels.
+  package let instructionSet: InstructionSet
+  /// How many measurements in a row must bring nothing better.
+  package let repetitions: Int
+  /// The types to measure, nil for all.
+  package let types: Set<String>?
+
+  /// What was measured.
+  package struct Report: Sendable {
+    /// How many threads computed.
+    package let threads: Int
+    /// The kernels.
+    package let instructionSet: InstructionSet
+    /// Bytes or multiply-adds a second.
+    package let ceilings: [Ceiling: Double]
+    /// The kernels in the order in which they were measured.
+    package let kernels: [Entry]
+  }
+
+  /// A kernel's measurement.
+  package struct Entry: Sendable {
+    /// `gemm` for products with many rows, `gemv` for those with one.
+    package let kernel: String
+    /// The type of the weights.
+    package let type: String
+    /// Who multiplied: `native` or `openblas`.
+    package let backend: String
+    /// Rows of the activations.
+    package let rows: Int
+    /// Output features.
+    package let columns: Int
+    /// Input features.
+    package let depth: Int
+    /// Bytes of weights or multiply-adds a second.
+    package let rate: Double
+    /// What the rate is a share of.
+    package let ceiling: Ceiling
+    /// The share.
+    package fileprivate(set) var share = 0.0
+  }
+
+  /// The rows of products with many rows: a prompt's chunk.
+  static let manyRows = 512
+  /// Input and output features of products with many rows: matrices of the smaller models of Qwen3.
+  static let shapes = [(1024, 1024), (1024, 3072), (3072, 1024), (4096, 4096), (2560, 9728), (9728, 2560)]
+  /// Input and output features of products with one row.
+  static let vectorShapes = [(4096, 4096)]
+  /// Bytes of the weights that products with one row take in turn, at least: far more than the caches hold.
+  static let coldBytes = 256 << 20
+  /// Seconds of one measurement, at least.
+  static let leastSeconds = 0.02
+
+  /// The types that can be measured.
+  package static var knownTypes: [String] {
+    var names: [String] = []
+    for form in WeightForm.all where !names.contains(form.type) { names.append(form.type) }
+    return names
+  }
+
+  /// Prepares a run.
+  package init(
+    threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 5, types: Set<String>? = nil
+  ) {
+    self.threads = threads ?? ThreadTeam.defaultThreadCount
+    self.instructionSet = instructionSet
+    self.repetitions = max(1, repetitions)
+    self.types = types
+  }
+
+  /// Measures everything.
+  ///
+  /// - Parameter progress: Told which share is done, 0 to 1.
+  /// - Throws: `InstructionSetError`; `CancellationError`.
+  package func run(progress: (@Sendable (Double) -> Void)? = nil) async throws -> Report {
+    let kernels = try KernelTable.table(for: instructionSet)
+    return try await ComputeQueue.shared.run { [self] team, cancellation in
+      let context = ComputeContext(team: team, threads: threads, kernels: kernels)
+      let meter = CeilingMeter(context: context)
+      for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
+      let forms = WeightForm.all.filter { types?.contains($0.type) ?? true }
+      let total = forms.count * (Self.shapes.count + Self.vectorShapes.count)
+      var entries: [Entry] = []
+      for form in forms {
+        for (rows, shapes) in [(Self.manyRows, Self.shapes), (1, Self.vectorShapes)] {
+          for (depth, columns) in shapes {
+            try cancellation.check()
+            let entry = measure(form, rows: rows, columns: columns, depth: depth, context, meter)
+            entries.append(entry)
+            progress?(Double(entries.count) / Double(total))
+          }
+        }
+      }
+      for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
+      for index in entries.indices {
+        entries[index].share = entries[index].rate / (meter.best[entries[index].ceiling] ?? .infinity)
+      }
+      return Report(
+        threads: threads, instructionSet: instructionSet, ceilings: meter.best, kernels: entries)
+    }
+  }
+
+  /// Measures the products of one shape.
+  private func measure(
+    _ form: WeightForm, rows: Int, columns: Int, depth: Int, _ context: ComputeContext, _ meter: CeilingMeter
+  ) -> Entry {
+    let ceiling = rows == 1 ? .read : form.ceiling
+    var weights = [form.make(columns, depth, context)]
+    if ceiling == .read {
+      while weights.count * weights[0].byteCount < Self.coldBytes {
+        weights.append(form.make(columns, depth, context))
+      }
+    }
+    let work =
+      ceiling == .read ? Double(weights[0].byteCount) : Double(rows) * Double(columns) * Double(depth)
+    let x = Matrix(rows: rows, columns: depth)
+    let out = Matrix(rows: rows, columns: columns)
+    let fill = WeightForm.random(depth)
+    for row in 0..<rows { fill(row, x.row(row)) }
+    var next = 0
+    func slice() -> Double {
+      let clock = Stopwatch()
+      var count = 0
+      repeat {
+        weights[next].multiply(x, out)
+        next = (next + 1) % weights.count
+        count += 1
+      } while clock.seconds < Self.leastSeconds
+      return work * Double(count) / clock.seconds
+    }
+    // The first time brings memory into place.
+    for weights in weights { weights.multiply(x, out) }
+    var best = 0.0
+    var fruitless = 0
+    while fruitless < repetitions {
+      meter.measure(ceiling)
+      let rate = slice()
+      // What is less than half a percent better is noise, and would go on for long.
+      fruitless = rate > best * 1.005 ? 0 : fruitless + 1
+      best = max(best, rate)
+    }
+    return Entry(
+      kernel: rows == 1 ? "gemv" : "gemm", type: form.type, backend: form.backend, rows: rows,
+      columns: columns, depth: depth, rate: best, ceiling: ceiling)
+  }
+}
