@@ -26,11 +26,12 @@ final class CeilingMeter {
   static let memoryBytes = 512 << 20
   /// Bytes of one task.
   private static let taskBytes = 1 << 20
-  /// Rounds of one task: some hundred microseconds.
-  private static let floatRounds = 100_000
-  private static let byteRounds = 10_000
+  /// Seconds of one task of multiply-adds, about.
+  private static let taskSeconds = 3e-4
   /// Tasks of each thread.
   private static let tasksPerThread = 16
+  /// Rounds of one task.
+  private var rounds: [Ceiling: Int] = [:]
 
   init(context: ComputeContext) {
     self.context = context
@@ -48,16 +49,12 @@ final class CeilingMeter {
 
   /// Measures a ceiling once.
   func measure(_ ceiling: Ceiling) {
-    let tasks = context.threads * Self.tasksPerThread
-    let rate: Double
-    switch ceiling {
-    case .read:
-      rate = measureRead()
-    case .int8:
-      rate = measurePeak(ceilings.peakBytes, rounds: Self.byteRounds, tasks: tasks)
-    case .f32:
-      rate = measurePeak(ceilings.peakFloats, rounds: Self.floatRounds, tasks: tasks)
-    }
+    let rate =
+      switch ceiling {
+      case .read: measureRead()
+      case .int8: measurePeak(ceiling, ceilings.peakBytes)
+      case .f32: measurePeak(ceiling, ceilings.peakFloats)
+      }
     best[ceiling] = max(best[ceiling] ?? 0, rate)
   }
 
@@ -71,15 +68,28 @@ final class CeilingMeter {
     return Double(Self.memoryBytes) / clock.seconds
   }
 
-  private func measurePeak(_ peak: CeilingKernels.Peak, rounds: Int, tasks: Int) -> Double {
+  private func measurePeak(_ ceiling: Ceiling, _ peak: CeilingKernels.Peak) -> Double {
     let scratch = scratch.base
+    let rounds = rounds(of: ceiling, peak)
     // Every task does the same number, so one that isn't timed tells it.
     let perTask = peak(1, scratch) * rounds
+    let tasks = context.threads * Self.tasksPerThread
     let clock = Stopwatch()
     context.parallel(tasks: tasks) { _, worker, _ in
       _ = peak(rounds, scratch + worker * CeilingKernels.scratchCount)
     }
     return Double(perTask) * Double(tasks) / clock.seconds
+  }
+
+  /// How many rounds fill the time of a task.
+  private func rounds(of ceiling: Ceiling, _ peak: CeilingKernels.Peak) -> Int {
+    if let known = rounds[ceiling] { return known }
+    let trial = 1000
+    let clock = Stopwatch()
+    _ = peak(trial, scratch.base)
+    let count = max(1, Int(Double(trial) * min(1000, Self.taskSeconds / clock.seconds)))
+    rounds[ceiling] = count
+    return count
   }
 }
 

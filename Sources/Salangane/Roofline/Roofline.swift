@@ -15,6 +15,23 @@ package struct Roofline: Sendable {
   package let repetitions: Int
   /// The types to measure, nil for all.
   package let types: Set<String>?
+  /// The only shape to measure, nil for all.
+  package let shape: Shape?
+
+  /// The size of a weight matrix.
+  package struct Shape: Sendable {
+    /// Output features.
+    package let columns: Int
+    /// Input features.
+    package let depth: Int
+
+    /// A size from 1 on.
+    package init(columns: Int, depth: Int) {
+      precondition(columns > 0 && depth > 0)
+      self.columns = columns
+      self.depth = depth
+    }
+  }
 
   /// What was measured.
   package struct Report: Sendable {
@@ -38,10 +55,8 @@ package struct Roofline: Sendable {
     package let backend: String
     /// Rows of the activations.
     package let rows: Int
-    /// Output features.
-    package let columns: Int
-    /// Input features.
-    package let depth: Int
+    /// The weights.
+    package let shape: Shape
     /// Bytes of weights or multiply-adds a second.
     package let rate: Double
     /// What the rate is a share of.
@@ -52,10 +67,12 @@ package struct Roofline: Sendable {
 
   /// The rows of products with many rows: a prompt's chunk.
   static let manyRows = 512
-  /// Input and output features of products with many rows: matrices of the smaller models of Qwen3.
-  static let shapes = [(1024, 1024), (1024, 3072), (3072, 1024), (4096, 4096), (2560, 9728), (9728, 2560)]
-  /// Input and output features of products with one row.
-  static let vectorShapes = [(4096, 4096)]
+  /// Weights of products with many rows: matrices of the smaller models of Qwen3, and a square one.
+  static let shapes = [
+    (1024, 1024), (3072, 1024), (1024, 3072), (4096, 4096), (9728, 2560), (2560, 9728),
+  ].map { Shape(columns: $0.0, depth: $0.1) }
+  /// Weights of products with one row.
+  static let vectorShapes = [Shape(columns: 4096, depth: 4096)]
   /// Bytes of the weights that products with one row take in turn, at least: far more than the caches hold.
   static let coldBytes = 256 << 20
   /// Seconds of one measurement, at least.
@@ -70,12 +87,14 @@ package struct Roofline: Sendable {
 
   /// Prepares a run.
   package init(
-    threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 5, types: Set<String>? = nil
+    threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 5, types: Set<String>? = nil,
+    shape: Shape? = nil
   ) {
     self.threads = threads ?? ThreadTeam.defaultThreadCount
     self.instructionSet = instructionSet
     self.repetitions = max(1, repetitions)
     self.types = types
+    self.shape = shape
   }
 
   /// Measures everything.
@@ -89,14 +108,15 @@ package struct Roofline: Sendable {
       let meter = CeilingMeter(context: context)
       for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
       let forms = WeightForm.all.filter { types?.contains($0.type) ?? true }
-      let total = forms.count * (Self.shapes.count + Self.vectorShapes.count)
+      let many = shape.map { [$0] } ?? Self.shapes
+      let single = shape.map { [$0] } ?? Self.vectorShapes
+      let total = forms.count * (many.count + single.count)
       var entries: [Entry] = []
       for form in forms {
-        for (rows, shapes) in [(Self.manyRows, Self.shapes), (1, Self.vectorShapes)] {
-          for (depth, columns) in shapes {
+        for (rows, shapes) in [(Self.manyRows, many), (1, single)] {
+          for shape in shapes {
             try cancellation.check()
-            let entry = measure(form, rows: rows, columns: columns, depth: depth, context, meter)
-            entries.append(entry)
+            entries.append(measure(form, rows: rows, shape, context, meter))
             progress?(Double(entries.count) / Double(total))
           }
         }
@@ -112,8 +132,9 @@ package struct Roofline: Sendable {
 
   /// Measures the products of one shape.
   private func measure(
-    _ form: WeightForm, rows: Int, columns: Int, depth: Int, _ context: ComputeContext, _ meter: CeilingMeter
+    _ form: WeightForm, rows: Int, _ shape: Shape, _ context: ComputeContext, _ meter: CeilingMeter
   ) -> Entry {
+    let (columns, depth) = (shape.columns, shape.depth)
     let ceiling = rows == 1 ? .read : form.ceiling
     var weights = [form.make(columns, depth, context)]
     if ceiling == .read {
@@ -151,6 +172,6 @@ package struct Roofline: Sendable {
     }
     return Entry(
       kernel: rows == 1 ? "gemv" : "gemm", type: form.type, backend: form.backend, rows: rows,
-      columns: columns, depth: depth, rate: best, ceiling: ceiling)
+      shape: shape, rate: best, ceiling: ceiling)
   }
 }

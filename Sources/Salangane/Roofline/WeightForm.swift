@@ -35,11 +35,26 @@ struct WeightForm: Sendable {
     },
   ]
 
-  /// Writes rows of normally distributed numbers.
+  /// Writes rows of normally distributed numbers, of which there is a limited number.
   static func random(_ count: Int) -> (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void {
     { row, destination in
-      var normals = NormalGenerator(seed: UInt64(row))
-      normals.fill(destination, count: count, deviation: 1)
+      numbers.withUnsafeBufferPointer { numbers in
+        guard let base = numbers.baseAddress else { return }
+        var position = row * 4099 % numbers.count
+        var done = 0
+        while done < count {
+          let part = min(count - done, numbers.count - position)
+          (destination + done).update(from: base + position, count: part)
+          done += part
+          position = 0
+        }
+      }
     }
+  }
+
+  private static let numbers = [Float](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
+    var normals = NormalGenerator(seed: 1)
+    if let base = buffer.baseAddress { normals.fill(base, count: buffer.count, deviation: 1) }
+    count = buffer.count
   }
 }

@@ -36,6 +36,12 @@ struct RooflineCommand: AsyncParsableCommand {
       valueName: "types"))
   var type: String?
 
+  @Option(help: ArgumentHelp("Only weights of this many output features.", valueName: "features"))
+  var columns: Int?
+
+  @Option(help: ArgumentHelp("Only weights of this many input features.", valueName: "features"))
+  var depth: Int?
+
   @Option(
     name: .customShort("r"),
     help: "How many measurements of a kernel in a row must bring nothing better before the next one's turn.")
@@ -47,7 +53,7 @@ struct RooflineCommand: AsyncParsableCommand {
   func run() async throws {
     let roofline = Roofline(
       threads: try checkedThreads(), instructionSet: try isa.map { try .named($0) } ?? .preferred,
-      repetitions: repetitions, types: try types())
+      repetitions: repetitions, types: try types(), shape: try shape())
     let bar = ProgressBar("measuring", isShown: true)
     defer { bar.finish() }
     let report = try await roofline.run { bar.update($0) }
@@ -69,6 +75,21 @@ struct RooflineCommand: AsyncParsableCommand {
     guard repetitions >= 1 else { throw UsageError("-r: expected at least 1, found \(repetitions)") }
     return count
   }
+
+  private func shape() throws -> Roofline.Shape? {
+    switch (columns, depth) {
+    case (nil, nil): return nil
+    case (let columns?, let depth?):
+      for (name, value) in [("--columns", columns), ("--depth", depth)]
+      where !(1...Self.mostFeatures).contains(value) {
+        throw UsageError("\(name): expected 1 to \(Self.mostFeatures), found \(value)")
+      }
+      return Roofline.Shape(columns: columns, depth: depth)
+    default: throw UsageError("--columns, --depth: expected both or neither")
+    }
+  }
+
+  private static let mostFeatures = 1 << 16
 
   private func types() throws -> Set<String>? {
     guard let type else { return nil }
@@ -112,9 +133,9 @@ enum RooflineReport {
             json.key("rows")
             json.value(entry.rows)
             json.key("columns")
-            json.value(entry.columns)
+            json.value(entry.shape.columns)
             json.key("depth")
-            json.value(entry.depth)
+            json.value(entry.shape.depth)
             json.key("share")
             json.value((entry.share * 10000).rounded() / 10000)
             json.key("of")
@@ -141,8 +162,8 @@ enum RooflineReport {
       text +=
         [
           padded(entry.kernel, 6), padded(entry.type, 8), padded(entry.backend, 9),
-          padded("\(entry.rows)", 5, right: true), padded("\(entry.columns)", 7, right: true),
-          padded("\(entry.depth)", 5, right: true), padded(rate, 18, right: true),
+          padded("\(entry.rows)", 5, right: true), padded("\(entry.shape.columns)", 7, right: true),
+          padded("\(entry.shape.depth)", 5, right: true), padded(rate, 18, right: true),
           padded(share, 7, right: true), entry.ceiling.rawValue,
         ].joined(separator: " ") + "\n"
     }
