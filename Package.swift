@@ -92,8 +92,8 @@ let package = Package(
     .testTarget(
       name: "SalanganeTests",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
-        "SalanganeTestSupport",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
+        "SalanganeTensors", "SalanganeTestSupport", "SalanganeTokenizers",
       ],
       path: "Tests/Salangane"),
     .testTarget(

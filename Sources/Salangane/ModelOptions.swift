@@ -38,7 +38,10 @@ public struct ModelOptions: Sendable {
 }
 
 extension ModelOptions {
-  func validatedThreads() throws(EmbeddingError) -> Int {
+  /// How many threads compute.
+  ///
+  /// - Throws: `EmbeddingError.invalidOption` if there can't be so many.
+  package func validatedThreads() throws(EmbeddingError) -> Int {
     guard let threads else {
       if let text = ThreadTeam.requestedThreads, Int(text) != ThreadTeam.defaultThreadCount {
         throw .invalidOption(

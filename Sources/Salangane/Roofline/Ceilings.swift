@@ -22,8 +22,8 @@ final class CeilingMeter {
   private let memory: FloatBuffer
   private let scratch: FloatBuffer
 
-  /// Bytes that are read: some times the third-level cache of a large server CPU's core complex.
-  static let memoryBytes = 512 << 20
+  /// Bytes that are read.
+  private let memoryBytes: Int
   /// Bytes of one task.
   private static let taskBytes = 1 << 20
   /// Seconds of one task of multiply-adds, about.
@@ -33,16 +33,18 @@ final class CeilingMeter {
   /// Rounds of one task.
   private var rounds: [Ceiling: Int] = [:]
 
-  init(context: ComputeContext) {
+  init(context: ComputeContext, memoryBytes: Int) {
+    precondition(memoryBytes >= Self.taskBytes && memoryBytes % Self.taskBytes == 0)
+    self.memoryBytes = memoryBytes
     self.context = context
     ceilings = context.kernels.ceilings
-    let memory = FloatBuffer(count: Self.memoryBytes / 4)
+    let memory = FloatBuffer(count: memoryBytes / 4)
     self.memory = memory
     scratch = FloatBuffer(count: CeilingKernels.scratchCount * context.threads)
     scratch.base.update(repeating: 0.25, count: scratch.count)
     // Pages that were never written to are all the same page of zeros.
     let perTask = Self.taskBytes / 4
-    context.parallel(tasks: Self.memoryBytes / Self.taskBytes) { task, _, _ in
+    context.parallel(tasks: memoryBytes / Self.taskBytes) { task, _, _ in
       (memory.base + task * perTask).update(repeating: Float(task), count: perTask)
     }
   }
@@ -62,10 +64,10 @@ final class CeilingMeter {
     let start = UnsafeRawPointer(memory.base)
     let read = ceilings.readThrough
     let clock = Stopwatch()
-    context.parallel(tasks: Self.memoryBytes / Self.taskBytes) { task, _, _ in
+    context.parallel(tasks: memoryBytes / Self.taskBytes) { task, _, _ in
       _ = read(Self.taskBytes, start + task * Self.taskBytes)
     }
-    return Double(Self.memoryBytes) / clock.seconds
+    return Double(memoryBytes) / clock.seconds
   }
 
   private func measurePeak(_ ceiling: Ceiling, _ peak: CeilingKernels.Peak) -> Double {

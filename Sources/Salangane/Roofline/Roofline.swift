@@ -17,6 +17,8 @@ package struct Roofline: Sendable {
   package let types: Set<String>?
   /// The only shape to measure, nil for all.
   package let shape: Shape?
+  /// How much is done for a measurement.
+  package let scale: Scale
 
   /// The size of a weight matrix.
   package struct Shape: Sendable {
@@ -73,10 +75,20 @@ package struct Roofline: Sendable {
   ].map { Shape(columns: $0.0, depth: $0.1) }
   /// Weights of products with one row.
   static let vectorShapes = [Shape(columns: 4096, depth: 4096)]
-  /// Bytes of the weights that products with one row take in turn, at least: far more than the caches hold.
-  static let coldBytes = 256 << 20
-  /// Seconds of one measurement, at least.
-  static let leastSeconds = 0.02
+  /// How much is done for a measurement.
+  package struct Scale: Sendable {
+    /// Bytes that are read for the rate of memory: some times the third-level cache of a large server CPU.
+    let memoryBytes: Int
+    /// Bytes of the weights that products with one row take in turn, at least: far more than the caches hold.
+    let coldBytes: Int
+    /// Seconds of one measurement, at least.
+    let leastSeconds: Double
+
+    /// What gives figures that mean something.
+    package static let full = Scale(memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.02)
+    /// What is quick.
+    package static let test = Scale(memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001)
+  }
 
   /// The types that can be measured.
   package static var knownTypes: [String] {
@@ -88,13 +100,14 @@ package struct Roofline: Sendable {
   /// Prepares a run.
   package init(
     threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 5, types: Set<String>? = nil,
-    shape: Shape? = nil
+    shape: Shape? = nil, scale: Scale = .full
   ) {
     self.threads = threads ?? ThreadTeam.defaultThreadCount
     self.instructionSet = instructionSet
     self.repetitions = max(1, repetitions)
     self.types = types
     self.shape = shape
+    self.scale = scale
   }
 
   /// Measures everything.
@@ -105,7 +118,7 @@ package struct Roofline: Sendable {
     let kernels = try KernelTable.table(for: instructionSet)
     return try await ComputeQueue.shared.run { [self] team, cancellation in
       let context = ComputeContext(team: team, threads: threads, kernels: kernels)
-      let meter = CeilingMeter(context: context)
+      let meter = CeilingMeter(context: context, memoryBytes: scale.memoryBytes)
       for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
       let forms = WeightForm.all.filter { types?.contains($0.type) ?? true }
       let many = shape.map { [$0] } ?? Self.shapes
@@ -138,7 +151,7 @@ package struct Roofline: Sendable {
     let ceiling = rows == 1 ? .read : form.ceiling
     var weights = [form.make(columns, depth, context)]
     if ceiling == .read {
-      while weights.count * weights[0].byteCount < Self.coldBytes {
+      while weights.count * weights[0].byteCount < scale.coldBytes {
         weights.append(form.make(columns, depth, context))
       }
     }
@@ -156,7 +169,7 @@ package struct Roofline: Sendable {
         weights[next].multiply(x, out)
         next = (next + 1) % weights.count
         count += 1
-      } while clock.seconds < Self.leastSeconds
+      } while clock.seconds < scale.leastSeconds
       return work * Double(count) / clock.seconds
     }
     // The first time brings memory into place.

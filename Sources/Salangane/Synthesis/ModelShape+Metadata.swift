@@ -5,7 +5,7 @@ extension ModelShape {
   /// newer ones, of llama.cpp's converter.
   ///
   /// - Parameter type: The type of the matrices.
-  func setMetadata(of writer: inout GGUFWriter, type: TensorType) {
+  package func setMetadata(of writer: inout GGUFWriter, type: TensorType) {
     writer.set("general.architecture", .string(architecture))
     writer.set("general.type", .string("model"))
     writer.set("general.name", .string("\(name), random weights"))

@@ -30,7 +30,7 @@ package struct ModelShape: Sendable {
   let vocabulary: Vocabulary
 
   /// A kind of attention.
-  enum Attention: Sendable {
+  package enum Attention: Sendable {
     /// Heads of their own for queries, and for keys and values.
     case grouped(heads: Int, keyValueHeads: Int, headDimension: Int, normalizes: Bool)
     /// DeepSeek's latent attention (DeepSeek-V2, 2024): `queryRank` is 0 where queries aren't compressed.
@@ -40,15 +40,22 @@ package struct ModelShape: Sendable {
   }
 
   /// The stretching of rotary positions by YaRN (Peng et al., 2023).
-  struct Yarn: Sendable {
+  package struct Yarn: Sendable {
     let factor: Float
     let originalContextLength: Int
     /// `mscale_all_dim` of the published configuration.
     let magnitudeScale: Float
+
+    /// Describes a stretching.
+    package init(factor: Float, originalContextLength: Int, magnitudeScale: Float) {
+      self.factor = factor
+      self.originalContextLength = originalContextLength
+      self.magnitudeScale = magnitudeScale
+    }
   }
 
   /// Routed experts.
-  struct Experts: Sendable {
+  package struct Experts: Sendable {
     /// How many there are in a layer.
     let count: Int
     /// How many of them a token uses.
@@ -56,31 +63,68 @@ package struct ModelShape: Sendable {
     /// The inner width of each.
     let feedForwardSize: Int
     /// How many shared experts there are.
-    var sharedCount = 0
+    let sharedCount: Int
     /// How many layers in front are dense.
-    var leadingDenseLayers = 0
+    let leadingDenseLayers: Int
     /// Whether scores are sigmoids with a bias that corrects the choice, instead of a softmax.
-    var isSigmoid = false
+    let isSigmoid: Bool
     /// Whether the weights of the experts used are divided by their sum.
-    var normalizesWeights = false
+    let normalizesWeights: Bool
     /// The factor on these weights.
-    var weightScale: Float = 1
+    let weightScale: Float
+
+    /// Describes experts; without more, they are those of every layer, chosen by a softmax.
+    package init(
+      count: Int, usedCount: Int, feedForwardSize: Int, sharedCount: Int = 0, leadingDenseLayers: Int = 0,
+      isSigmoid: Bool = false, normalizesWeights: Bool = false, weightScale: Float = 1
+    ) {
+      self.count = count
+      self.usedCount = usedCount
+      self.feedForwardSize = feedForwardSize
+      self.sharedCount = sharedCount
+      self.leadingDenseLayers = leadingDenseLayers
+      self.isSigmoid = isSigmoid
+      self.normalizesWeights = normalizesWeights
+      self.weightScale = weightScale
+    }
   }
 
   /// A vocabulary without its texts.
-  struct Vocabulary: Sendable {
+  package struct Vocabulary: Sendable {
     /// How many tokens there are, which is also how many rows the embedding matrix has.
     let size: Int
     /// What GGUF files call the way in which texts are cut into pieces.
     let preTokenizer: String
-    /// The id of the first control token, and the texts of all that follow it.
+    /// The id of the first control token, 256 at least.
     let firstControlToken: Int
+    /// The texts of all control tokens, which follow each other.
     let controlTokens: [String]
+    /// The control token before a text.
     let beginningOfSequence: String
+    /// The control token behind a text.
     let endOfSequence: String
-    /// The token that ends a turn, where files name it.
-    var endOfTurn: String?
-    var addsBeginning = false
+    /// The control token that ends a turn, where files name it.
+    let endOfTurn: String?
+    /// Whether a text gets the token before it.
+    let addsBeginning: Bool
+
+    /// Describes a vocabulary.
+    package init(
+      size: Int, preTokenizer: String, firstControlToken: Int, controlTokens: [String],
+      beginningOfSequence: String, endOfSequence: String, endOfTurn: String? = nil,
+      addsBeginning: Bool = false
+    ) {
+      precondition(firstControlToken >= 256 && firstControlToken + controlTokens.count <= size)
+      precondition(controlTokens.contains(beginningOfSequence) && controlTokens.contains(endOfSequence))
+      self.size = size
+      self.preTokenizer = preTokenizer
+      self.firstControlToken = firstControlToken
+      self.controlTokens = controlTokens
+      self.beginningOfSequence = beginningOfSequence
+      self.endOfSequence = endOfSequence
+      self.endOfTurn = endOfTurn
+      self.addsBeginning = addsBeginning
+    }
   }
 
   /// The shape with only the first layers.
@@ -102,7 +146,8 @@ package struct ModelShape: Sendable {
   /// The shape of that name, or nil if none has it.
   package static func named(_ name: String) -> ModelShape? { all.first { $0.name == name } }
 
-  init(
+  /// Describes a shape: `all` has those of published models.
+  package init(
     _ name: String, architecture: String, layerCount: Int, hiddenSize: Int, feedForwardSize: Int,
     attention: Attention, experts: Experts? = nil, contextLength: Int, rotaryBase: Float, normEpsilon: Float,
     tiesEmbeddings: Bool = false, vocabulary: Vocabulary

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Salangane
 import SalanganeKernels
-import SalanganeTensors
 
 /// Measures the machine's ceilings, and how near the kernels come to them.
 struct RooflineCommand: AsyncParsableCommand {
@@ -19,10 +18,7 @@ struct RooflineCommand: AsyncParsableCommand {
     case text, json
   }
 
-  @Option(
-    name: [.customShort("t"), .long],
-    help: "How many threads compute; otherwise SALANGANE_THREADS, or the online processors.")
-  var threads: Int?
+  @OptionGroup var threads: ThreadOptions
 
   @Option(
     help: ArgumentHelp(
@@ -51,8 +47,9 @@ struct RooflineCommand: AsyncParsableCommand {
   var format = Format.text
 
   func run() async throws {
+    guard repetitions >= 1 else { throw UsageError("-r: expected at least 1, found \(repetitions)") }
     let roofline = Roofline(
-      threads: try checkedThreads(), instructionSet: try isa.map { try .named($0) } ?? .preferred,
+      threads: try threads.count, instructionSet: try isa.map { try .named($0) } ?? .preferred,
       repetitions: repetitions, types: try types(), shape: try shape())
     let bar = ProgressBar("measuring", isShown: true)
     defer { bar.finish() }
@@ -64,16 +61,6 @@ struct RooflineCommand: AsyncParsableCommand {
     case .json: try output.write(RooflineReport.json(report))
     }
     try output.finish()
-  }
-
-  private func checkedThreads() throws -> Int {
-    let count = threads ?? ThreadTeam.defaultThreadCount
-    guard (1...ThreadTeam.maximumThreadCount).contains(count) else {
-      throw UsageError(
-        "--threads: expected 1 to \(ThreadTeam.maximumThreadCount), found \(count)")
-    }
-    guard repetitions >= 1 else { throw UsageError("-r: expected at least 1, found \(repetitions)") }
-    return count
   }
 
   private func shape() throws -> Roofline.Shape? {

@@ -21,10 +21,7 @@ struct Synthesize: AsyncParsableCommand {
   @Option(help: "What the random numbers come from.")
   var seed: UInt64 = 0
 
-  @Option(
-    name: [.customShort("t"), .long],
-    help: "How many threads compute; otherwise SALANGANE_THREADS, or the online processors.")
-  var threads: Int?
+  @OptionGroup var threads: ThreadOptions
 
   @Argument(help: "The model whose shape it is: \(shapeNames).")
   var shape: String
@@ -50,6 +47,7 @@ struct Synthesize: AsyncParsableCommand {
       throw UsageError("--type: expected one of \(Self.typeNames), found '\(type)'")
     }
     let synthesizer = try ModelSynthesizer(whole.cut(toLayers: layers), type: type, seed: seed)
+    let threads = try threads.count
     let bar = ProgressBar("writing", isShown: true)
     defer { bar.finish() }
     try await synthesizer.write(to: destination, threads: threads) { bar.update($0) }
