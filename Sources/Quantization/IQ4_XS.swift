@@ -28,3 +28,36 @@ public enum IQ4_XS: BlockFormat {
     }
   }
 }
+
+extension IQ4_XS: LevelSuperBlockFormat {
+  /// The greatest level with the greatest scale, times a half, must reach it.
+  public static var greatestMagnitude: Float? { F16.greatestScale * 31 * 113 }
+
+  static var leastScale: Float { -32 }
+
+  static var seedCount: Int { CodeBook.nonlinearSeeds.count }
+
+  @inline(__always)
+  static func seed(_ index: Int) -> Float { CodeBook.nonlinearSeeds[index] }
+
+  @inline(__always)
+  static func levels(_ lanes: Lanes) -> Lanes { CodeBook.nonlinearValues(lanes) }
+
+  /// Encodes one block of 256 values.
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let superBlock = LevelSuperBlock<IQ4_XS, 8, 8>(values)
+    var lowScales: UInt32 = 0
+    var highScales: UInt16 = 0
+    for group in 0..<8 {
+      let scale = UInt32(superBlock.scales[group] + 32)
+      lowScales |= (scale & 15) << UInt32(group &* 4)
+      highScales |= UInt16(scale >> 4) << UInt16(group &* 2)
+      CodeBook.storeNonlinear(
+        ValueGroup(values + group &* 32),
+        inverseScale: inverse(of: superBlock.d * superBlock.scales[group]), into: block + (8 &+ group &* 16))
+    }
+    block.storeHalf(superBlock.d, at: 0)
+    block.store(highScales, at: 2)
+    block.store(lowScales, at: 4)
+  }
+}

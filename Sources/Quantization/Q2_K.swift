@@ -28,3 +28,30 @@ public enum Q2_K: BlockFormat {
     }
   }
 }
+
+extension Q2_K: AffineBlockFormat {
+  /// The minimums, of up to 15 times a half, must reach it.
+  public static var greatestMagnitude: Float? { F16.greatestScale * 15 }
+
+  static var greatestCode: Float { 3 }
+  static var greatestScale: Float { 15 }
+
+  /// Encodes one block of 256 values.
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let superBlock = AffineSuperBlock<Q2_K, 16, 4>(values)
+    let codes = superBlock.codes(of: values)
+    for group in 0..<16 {
+      block.store(UInt8(superBlock.scales[group]) | UInt8(superBlock.minimums[group]) << 4, at: group)
+    }
+    for half in 0..<2 {
+      for index in 0..<32 {
+        let first = half &* 128 &+ index
+        let low = codes[unchecked: first] | codes[unchecked: first &+ 32] << 2
+        let high = codes[unchecked: first &+ 64] | codes[unchecked: first &+ 96] << 2
+        block.store(low | high << 4, at: 16 &+ half &* 32 &+ index)
+      }
+    }
+    block.storeHalf(superBlock.d, at: 80)
+    block.storeHalf(superBlock.dmin, at: 82)
+  }
+}

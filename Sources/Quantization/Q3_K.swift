@@ -31,3 +31,44 @@ public enum Q3_K: BlockFormat {
     }
   }
 }
+
+extension Q3_K: LevelSuperBlockFormat {
+  /// The greatest level with the greatest scale, times a half, must reach it.
+  public static var greatestMagnitude: Float? { F16.greatestScale * 31 * 3 }
+
+  static var leastScale: Float { -32 }
+
+  static var seedCount: Int { 10 }
+  static func seed(_ index: Int) -> Float { index == 0 ? -4 : -4.9 + Float(index) * 0.2 }
+
+  @inline(__always)
+  static func levels(_ lanes: Lanes) -> Lanes { lanes.limited(to: -4, 3).nearestIntegers }
+
+  /// Encodes one block of 256 values.
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let superBlock = LevelSuperBlock<Q3_K, 16, 4>(values)
+    var codes = InlineArray<256, UInt8>(repeating: 0)
+    superBlock.forEachLevel(of: values) { position, levels in codes.store(levels + 4, at: position) }
+    for index in 0..<32 {
+      var high: UInt8 = 0
+      for half in 0..<2 {
+        var low: UInt8 = 0
+        for part in 0..<4 {
+          let code = codes[unchecked: half &* 128 &+ part &* 32 &+ index]
+          low |= (code & 3) << UInt8(part &* 2)
+          high |= (code >> 2) << UInt8(half &* 4 &+ part)
+        }
+        block.store(low, at: 32 &+ half &* 32 &+ index)
+      }
+      block.store(high, at: index)
+    }
+    let scales = InlineArray<16, UInt8> { UInt8(superBlock.scales[$0] + 32) }
+    for index in 0..<8 { block.store(scales[index] & 15 | scales[index &+ 8] << 4, at: 96 &+ index) }
+    for index in 0..<4 {
+      let low = scales[index] >> 4 | (scales[index &+ 4] >> 4) << 2
+      let high = scales[index &+ 8] >> 4 | (scales[index &+ 12] >> 4) << 2
+      block.store(low | high << 4, at: 104 &+ index)
+    }
+    block.storeHalf(superBlock.d, at: 108)
+  }
+}

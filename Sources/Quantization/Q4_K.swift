@@ -29,3 +29,27 @@ public enum Q4_K: BlockFormat {
     }
   }
 }
+
+extension Q4_K: AffineBlockFormat {
+  /// The minimums, of up to 63 times a half, must reach it.
+  public static var greatestMagnitude: Float? { F16.greatestScale * 63 }
+
+  static var greatestCode: Float { 15 }
+  static var greatestScale: Float { 63 }
+
+  /// Encodes one block of 256 values.
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let superBlock = AffineSuperBlock<Q4_K, 8, 8>(values)
+    let codes = superBlock.codes(of: values)
+    block.storeHalf(superBlock.d, at: 0)
+    block.storeHalf(superBlock.dmin, at: 2)
+    SuperBlockScales.store(superBlock.scales, superBlock.minimums, into: block + 4)
+    for pair in 0..<4 {
+      for index in 0..<32 {
+        let low = codes[unchecked: pair &* 64 &+ index]
+        let high = codes[unchecked: pair &* 64 &+ 32 &+ index]
+        block.store(low | high << 4, at: 16 &+ pair &* 32 &+ index)
+      }
+    }
+  }
+}

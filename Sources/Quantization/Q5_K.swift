@@ -30,3 +30,30 @@ public enum Q5_K: BlockFormat {
     }
   }
 }
+
+extension Q5_K: AffineBlockFormat {
+  /// The minimums, of up to 63 times a half, must reach it.
+  public static var greatestMagnitude: Float? { F16.greatestScale * 63 }
+
+  static var greatestCode: Float { 31 }
+  static var greatestScale: Float { 63 }
+
+  /// Encodes one block of 256 values.
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let superBlock = AffineSuperBlock<Q5_K, 8, 8>(values)
+    let codes = superBlock.codes(of: values)
+    block.storeHalf(superBlock.d, at: 0)
+    block.storeHalf(superBlock.dmin, at: 2)
+    SuperBlockScales.store(superBlock.scales, superBlock.minimums, into: block + 4)
+    for index in 0..<32 {
+      var high: UInt8 = 0
+      for pair in 0..<4 {
+        let first = codes[unchecked: pair &* 64 &+ index]
+        let second = codes[unchecked: pair &* 64 &+ 32 &+ index]
+        block.store(first & 15 | second << 4, at: 48 &+ pair &* 32 &+ index)
+        high |= (first >> 4 | (second >> 4) << 1) << UInt8(pair &* 2)
+      }
+      block.store(high, at: 16 &+ index)
+    }
+  }
+}

@@ -30,3 +30,36 @@ public enum Q6_K: BlockFormat {
     }
   }
 }
+
+extension Q6_K: LevelSuperBlockFormat {
+  /// The greatest level with the greatest scale, times a half, must reach it.
+  public static var greatestMagnitude: Float? { F16.greatestScale * 127 * 31 }
+
+  static var leastScale: Float { -128 }
+
+  static var seedCount: Int { 14 }
+  static func seed(_ index: Int) -> Float { -32.4 + Float((index + 1) % 14) * 0.4 }
+
+  @inline(__always)
+  static func levels(_ lanes: Lanes) -> Lanes { lanes.limited(to: -32, 31).nearestIntegers }
+
+  /// Encodes one block of 256 values.
+  public static func encode(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) {
+    let superBlock = LevelSuperBlock<Q6_K, 16, 4>(values)
+    var codes = InlineArray<256, UInt8>(repeating: 0)
+    superBlock.forEachLevel(of: values) { position, levels in codes.store(levels + 32, at: position) }
+    for group in 0..<16 { block.store(Int8(superBlock.scales[group]), at: 192 &+ group) }
+    for half in 0..<2 {
+      for index in 0..<32 {
+        let start = half &* 128 &+ index
+        let (first, second) = (codes[unchecked: start], codes[unchecked: start &+ 32])
+        let (third, fourth) = (codes[unchecked: start &+ 64], codes[unchecked: start &+ 96])
+        block.store(first & 15 | third << 4, at: half &* 64 &+ index)
+        block.store(second & 15 | fourth << 4, at: half &* 64 &+ 32 &+ index)
+        let high = first >> 4 | (second >> 4) << 2 | (third >> 4) << 4 | (fourth >> 4) << 6
+        block.store(high, at: 128 &+ half &* 32 &+ index)
+      }
+    }
+    block.storeHalf(superBlock.d, at: 208)
+  }
+}
