@@ -72,13 +72,14 @@ let package = Package(
     .target(
       name: "Salangane",
       dependencies: [
-        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
-        "SalanganeTokenizers",
+        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
+        "SalanganeTensors", "SalanganeTokenizers",
       ]),
     .executableTarget(
       name: "salangane-cli",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeTensors", "SalanganeTokenizers",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors",
+        "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),
@@ -98,8 +99,8 @@ let package = Package(
     .testTarget(
       name: "SalanganeTests",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
-        "SalanganeTestSupport",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
+        "SalanganeTensors", "SalanganeTestSupport", "SalanganeTokenizers",
       ],
       path: "Tests/Salangane"),
     .testTarget(

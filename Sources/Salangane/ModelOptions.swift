@@ -50,7 +50,10 @@ extension ModelOptions {
   /// The forms of the weights.
   var weights: WeightOptions { WeightOptions(backend: backend, precision: precision, packs: repacksWeights) }
 
-  func validatedThreads() throws(EmbeddingError) -> Int {
+  /// How many threads compute.
+  ///
+  /// - Throws: `EmbeddingError.invalidOption` if there can't be so many.
+  package func validatedThreads() throws(EmbeddingError) -> Int {
     guard let threads else {
       if let text = ThreadTeam.requestedThreads, Int(text) != ThreadTeam.defaultThreadCount {
         throw .invalidOption(
