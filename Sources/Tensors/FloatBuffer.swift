@@ -66,7 +66,7 @@ package struct Matrix: Sendable {
     self.buffer = buffer
   }
 
-  /// The first `count` columns, in the same memory: to be read, since kernels write whole vectors.
+  /// The first `count` columns, in the same memory; kernels that write whole vectors write columns beyond them.
   package func firstColumns(_ count: Int) -> Matrix {
     precondition(count > 0 && count <= columns)
     return Matrix(rows: rows, columns: count, stride: stride, firstRow: firstRow, buffer: buffer)

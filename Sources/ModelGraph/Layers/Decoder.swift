@@ -12,9 +12,25 @@ package struct DecoderBlock: Sendable {
   /// The norm before the feed-forward network.
   package let feedForwardNorm: RMSNorm
   /// The feed-forward network.
-  package let feedForward: FeedForward
+  package let feedForward: FeedForwardLayer
   /// The norm of the feed-forward network's result; nil for none.
   package let postFeedForwardNorm: RMSNorm?
+}
+
+/// The kinds of feed-forward networks.
+package enum FeedForwardLayer: Sendable {
+  /// All tokens go through the same weights.
+  case dense(FeedForward)
+  /// Each token goes through those of some experts.
+  case mixture(MixtureOfExperts)
+
+  /// Features between the two products that all tokens go through.
+  fileprivate var innerSize: Int {
+    switch self {
+    case .dense(let network): network.innerSize
+    case .mixture(let mixture): mixture.shared?.innerSize ?? 0
+    }
+  }
 }
 
 /// A causal transformer over token sequences, with a key-value cache for each.
@@ -129,7 +145,11 @@ package struct Decoder: Sendable {
       into: delta, context)
     block.postAttentionNorm?(delta, into: delta, context)
     block.feedForwardNorm(hidden, adding: delta, into: normed, context)
-    block.feedForward(normed, inner: workspace.inner, into: delta, context)
+    switch block.feedForward {
+    case .dense(let network): network(normed, inner: workspace.inner, into: delta, context)
+    case .mixture(let mixture):
+      mixture(normed, workspace: &workspace.mixture, inner: workspace.inner, into: delta, context)
+    }
     block.postFeedForwardNorm?(delta, into: delta, context)
   }
 
@@ -173,6 +193,7 @@ package struct DecoderWorkspace: Sendable {
   fileprivate private(set) var heads: Matrix
   fileprivate private(set) var inner: Matrix
   fileprivate private(set) var rotaryTable: Matrix
+  fileprivate var mixture: MixtureWorkspace
   var logits: Matrix
   /// Caches of texts to embed, which are filled and forgotten.
   var transientCaches = LeaderState<[KVCache]>([])
@@ -180,7 +201,7 @@ package struct DecoderWorkspace: Sendable {
   /// Creates a workspace for a decoder, without room for tokens yet.
   package init(for decoder: Decoder) {
     configuration = decoder.configuration
-    innerSize = decoder.blocks.map(\.feedForward.innerSize).max() ?? 0
+    innerSize = max(1, decoder.blocks.map(\.feedForward.innerSize).max() ?? 0)
     let hiddenSize = configuration.hiddenSize
     hidden = Matrix(rows: 0, columns: hiddenSize)
     normed = hidden
@@ -189,6 +210,7 @@ package struct DecoderWorkspace: Sendable {
     heads = Matrix(rows: 0, columns: configuration.attention.queryFeatures)
     inner = Matrix(rows: 0, columns: 2 * innerSize)
     rotaryTable = configuration.rotary.table(rows: 0)
+    mixture = MixtureWorkspace(for: decoder.blocks.map(\.feedForward))
     logits = Matrix(rows: 0, columns: configuration.vocabularySize)
   }
 
@@ -208,6 +230,7 @@ package struct DecoderWorkspace: Sendable {
       projected = Matrix(rows: capacity, columns: projected.columns)
       heads = Matrix(rows: capacity, columns: heads.columns)
       inner = Matrix(rows: capacity, columns: inner.columns)
+      mixture.reserve(rows: capacity)
     }
     hidden.setRows(rows)
     delta.setRows(rows)

@@ -10,12 +10,13 @@ public enum MatmulBackend: String, CaseIterable, Sendable {
 
 /// A linear layer, `y = x w^T + b`, with its weights in the form that its backend takes.
 package struct Linear: Sendable {
-  private enum Weights: Sendable {
+  /// The forms of weights.
+  enum Weights: Sendable {
     case packed(PackedMatrix)
     case dense(DenseMatrix)
   }
 
-  private let weights: Weights
+  let weights: Weights
   private let bias: FloatBuffer?
 
   /// Input features.
