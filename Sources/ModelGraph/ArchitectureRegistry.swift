@@ -65,7 +65,10 @@ package enum ArchitectureRegistry {
     GLM.self,
     GLM4.self,
     GLM4MoE.self,
+    GLM4MoELite.self,
     DeepSeek.self,
+    DeepSeekV2.self,
+    DeepSeekV3.self,
   ]
 
   /// The encoder architecture of a checkpoint.

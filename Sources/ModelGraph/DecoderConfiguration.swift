@@ -27,6 +27,8 @@ package struct DecoderConfiguration: Sendable {
   package var layers: Int
   /// Heads of the attention.
   package var attention: AttentionShape
+  /// The latents of the attention; nil if it has keys and values of its own.
+  package var latent: LatentConfiguration?
   /// Features between the two products of a dense feed-forward network; 0 if no layer has one.
   package var feedForwardSize: Int
   /// The mixtures of experts; nil if all layers are dense.
@@ -72,6 +74,8 @@ package struct DecoderConfiguration: Sendable {
     package var tiesEmbeddings = false
     /// Whether layers may be mixtures of experts.
     package var hasExperts = false
+    /// Whether attention is over latents.
+    package var hasLatents = false
 
     /// The conventions of most families.
     package init() {}
@@ -98,7 +102,13 @@ package struct DecoderConfiguration: Sendable {
         .predictionLayerCount, "expected fewer than all \(allLayers) layers, found \(skipped)")
     }
     layers = allLayers - skipped
-    attention = try Self.attention(values, hiddenSize: hiddenSize)
+    if conventions.hasLatents {
+      let latent = try LatentConfiguration(checkpoint, heads: values.int(.headCount, in: 1...4096))
+      attention = latent.expandedShape
+      self.latent = latent
+    } else {
+      attention = try Self.attention(values, hiddenSize: hiddenSize)
+    }
     let divisor = conventions.feedForwardDivisor
     // Where all layers are mixtures, nothing needs the key.
     let width =
@@ -120,9 +130,14 @@ package struct DecoderConfiguration: Sendable {
       : try values.bool(.tiesEmbeddings, default: conventions.tiesEmbeddings)
     rotaryPairing = conventions.rotaryPairing
     let length = try values.int(conventions.contextLength, in: 1...(1 << 30))
-    let dimension = try Self.rotaryDimension(
-      values, headDimension: attention.headDimension, factor: conventions.partialRotaryFactor)
-    (rotary, contextLength) = try RotaryReader(checkpoint).embedding(
+    let dimension: Int
+    if let latent {
+      dimension = latent.rotaryDimension
+    } else {
+      dimension = try Self.rotaryDimension(
+        values, headDimension: attention.headDimension, factor: conventions.partialRotaryFactor)
+    }
+    (rotary, contextLength) = try RotaryReader(checkpoint, isLatent: conventions.hasLatents).embedding(
       dimension: dimension, base: conventions.rotaryBase, contextLength: length)
     windows = Array(repeating: nil, count: layers)
   }

@@ -53,7 +53,9 @@ package struct DecoderLoader {
   /// One block.
   package func block(_ layer: Int) throws(ModelFileError) -> DecoderBlock {
     DecoderBlock(
-      attentionNorm: try norm(.attentionNorm, layer, hidden), attention: try attention(layer),
+      attentionNorm: try norm(.attentionNorm, layer, hidden),
+      attention: configuration.latent == nil
+        ? .grouped(try attention(layer)) : .latent(try latentAttention(layer)),
       postAttentionNorm: configuration.hasSandwichNorms
         ? try norm(.postAttentionNorm, layer, hidden) : nil,
       feedForwardNorm: try norm(.feedForwardNorm, layer, hidden), 

@@ -13,6 +13,15 @@ package enum DecoderModule: String, Sendable, CaseIterable {
   case queryNorm = "attn_q_norm"
   case keyNorm = "attn_k_norm"
   case attentionOutput = "attn_output"
+  case queryDown = "attn_q_a"
+  case queryDownNorm = "attn_q_a_norm"
+  case queryUp = "attn_q_b"
+  case keyValueDown = "attn_kv_a_mqa"
+  case keyValueDownNorm = "attn_kv_a_norm"
+  case keyUp = "attn_k_b"
+  case valueUp = "attn_v_b"
+  /// The weights of keys and values in one.
+  case keyValueUp = "attn_kv_b"
   case postAttentionNorm = "post_attention_norm"
   case feedForwardNorm = "ffn_norm"
   case gate = "ffn_gate"
@@ -84,9 +93,15 @@ package struct DecoderTensorNames: Sendable {
     ])
   }
 
-  /// The names of DeepSeek's mixtures, and of the families that took them over.
+  /// The names of DeepSeek's mixtures and of its attention over latents, and of the families that took them over.
   package static let deepSeek = mixture(shared: "shared_experts").replacing([
-    .routerBias: "mlp.gate"
+    .routerBias: "mlp.gate",
+    .queryDown: "self_attn.q_a_proj",
+    .queryDownNorm: "self_attn.q_a_layernorm",
+    .queryUp: "self_attn.q_b_proj",
+    .keyValueDown: "self_attn.kv_a_proj_with_mqa",
+    .keyValueDownNorm: "self_attn.kv_a_layernorm",
+    .keyValueUp: "self_attn.kv_b_proj",
   ])
 
   /// The same names but for some modules.

@@ -1,3 +1,4 @@
+import SalanganeKernels
 import SalanganeTensors
 
 /// Several linear layers of one shape and without biases, whose weights lie in one store: the experts of a
@@ -60,6 +61,22 @@ package struct LinearBank: Sendable {
     switch all.weights {
     case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
     case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+    }
+  }
+}
+
+extension LinearBank: HeadMatrices {
+  package func copyRows(
+    ofHead head: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
+  ) {
+    switch all.weights {
+    case .packed(let matrix):
+      for panel in 0..<panels {
+        matrix.copyRows(
+          ofPanel: head * panels + panel, to: destination + panel * 16 * inputs, kernels: kernels)
+      }
+    case .dense(let matrix):
+      destination.update(from: matrix.row(head * panels * 16), count: outputs * inputs)
     }
   }
 }
