@@ -51,6 +51,12 @@ package final class ComputeContext {
     team.run(tasks: tasks, width: threads, phase: WithScratch(phase: phase, bases: bases))
   }
 
+  /// Runs tasks on the calling thread, without anyone's help.
+  func onLeader(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
+    let bases = scratch(count: scratchCount)
+    for task in 0..<tasks { phase.run(task: task, worker: 0, scratch: bases[0]) }
+  }
+
   /// Where each worker's scratch of at least `count` floats starts.
   private func scratch(count: Int) -> UnsafeMutablePointer<UnsafeMutablePointer<Float>> {
     if scratch.count < threads || (scratch.first?.count ?? 0) < count {

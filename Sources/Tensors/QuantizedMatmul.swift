@@ -22,14 +22,26 @@ extension ComputeContext {
   }
 
   /// Quantises rows, for the products that follow.
-  package func quantize(_ x: Matrix) {
-    quantizedRows.reserve(rows: x.rows, columns: x.columns)
-    let phase = RowQuantization(kernels: kernels, x: x, columns: x.columns, rows: quantizedRows)
-    if x.rows <= QuantizedRows.vectorRows {
-      // Not worth waking anyone.
-      for task in 0..<quantizedRows.blocks { phase.run(task: task, worker: 0, scratch: x.base) }
+  package func quantize(_ x: Matrix) { quantize(.rows(x)) }
+
+  /// Quantises rows, for the products that follow.
+  package func quantize(_ source: QuantizationSource) {
+    quantizedRows.reserve(rows: source.rows, columns: source.columns)
+    let phase = RowQuantization(kernels: kernels, source: source, rows: quantizedRows)
+    // A few rows aren't worth waking anyone.
+    let tasks = quantizedRows.blocks
+    if source.rows <= QuantizedRows.vectorRows {
+      onLeader(tasks: tasks, scratchCount: phase.scratchCount, phase)
     } else {
-      parallel(tasks: quantizedRows.blocks, phase)
+      parallel(tasks: tasks, scratchCount: phase.scratchCount, phase)
+    }
+  }
+
+  /// What is left over of rows that were just quantised, `[rows, columns]`: it can be quantised in its turn.
+  package func copyResiduals(of x: Matrix, to out: Matrix) {
+    precondition(x.rows == quantizedRows.rows && out.rows == x.rows && out.columns == x.columns)
+    for row in 0..<x.rows {
+      quantizedRows.copyResidual(ofRow: row, x.row(row), columns: x.columns, to: out.row(row))
     }
   }
 

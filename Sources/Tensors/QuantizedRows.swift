@@ -71,16 +71,74 @@ package struct QuantizedRows: Sendable {
     (scales + used * step).update(repeating: 0, count: padding * step)
     (sums + 2 * used * step).update(repeating: 0, count: 2 * padding * step)
   }
+
+  /// What the codes of a row leave over: `x - scale * code`.
+  ///
+  /// - Parameters:
+  ///   - x: The row as it was before it was quantised.
+  ///   - columns: A multiple of 32.
+  func copyResidual(
+    ofRow row: Int, _ x: UnsafePointer<Float>, columns: Int, to out: UnsafeMutablePointer<Float>
+  ) {
+    let codes = codes(row / step) + row % step
+    let scales = scales(row / step) + row % step
+    for word in 0..<columns / 4 {
+      let bytes = unsafeBitCast(codes[word * step], to: SIMD4<Int8>.self)
+      let scale = scales[word / 8 * step]
+      for index in 0..<4 { out[word * 4 + index] = x[word * 4 + index] - scale * Float(bytes[index]) }
+    }
+  }
+}
+
+/// What rows are quantised, and what is done to them before.
+package enum QuantizationSource {
+  /// Rows as they are, `[rows, columns]`.
+  case rows(Matrix)
+  /// `silu(first half) * second half` of rows `[rows, 2 * columns]`: the middle of a feed-forward network whose two
+  /// first products lie side by side (SwiGLU; Shazeer, 2020).
+  case gated(Matrix)
+
+  var rows: Int {
+    switch self {
+    case .rows(let x), .gated(let x): x.rows
+    }
+  }
+
+  var columns: Int {
+    switch self {
+    case .rows(let x): x.columns
+    case .gated(let x): x.columns / 2
+    }
+  }
 }
 
 /// The quantisation of rows, cut into blocks.
 struct RowQuantization: ScratchPhase {
   let kernels: KernelTable
-  let x: Matrix
-  let columns: Int
+  let source: QuantizationSource
   let rows: QuantizedRows
 
+  /// Floats of scratch that a task needs.
+  var scratchCount: Int {
+    switch source {
+    case .rows: 0
+    case .gated: rows.step * source.columns
+    }
+  }
+
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    rows.fill(task, x.row(task * rows.step), stride: x.stride, columns: columns, kernels)
+    let columns = source.columns
+    let first = task * rows.step
+    switch source {
+    case .rows(let x): rows.fill(task, x.row(first), stride: x.stride, columns: columns, kernels)
+    case .gated(let x):
+      let count = rows.rowCount(task)
+      for row in 0..<count {
+        let gate = scratch + row * columns
+        gate.update(from: x.row(first + row), count: columns)
+        kernels.swigluRows(1, columns, gate, x.row(first + row) + columns, columns)
+      }
+      rows.fill(task, scratch, stride: columns, columns: columns, kernels)
+    }
   }
 }
