@@ -1,3 +1,4 @@
+@_exported import SalanganeKernelOperands
 #if arch(x86_64)
   import SalanganeKernelsAVX2
   import SalanganeKernelsAVX512
@@ -72,6 +73,21 @@ public struct KernelTable: Sendable {
   /// Whether all numbers are finite (count, x).
   public typealias AllFinite = @Sendable (Int, UnsafePointer<Float>) -> Bool
 
+  /// Activations as signed bytes (rows, groups, x, xStride, step, codes, scales, sums).
+  public typealias QuantizeActivations =
+    @Sendable (
+      Int, Int, UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<UInt32>, UnsafeMutablePointer<Float>,
+      UnsafeMutablePointer<Int32>
+    ) -> Void
+  /// Sums of codes times a bias (groups, step, hasHalves, bias, sums, out).
+  public typealias BiasedSums =
+    @Sendable (Int, Int, Bool, Int32, UnsafePointer<Int32>, UnsafeMutablePointer<Int32>) -> Void
+  /// Sums of codes times their scales (groups, step, hasHalves, scales, sums, out).
+  public typealias ScaledSums =
+    @Sendable (
+      Int, Int, Bool, UnsafePointer<Float>, UnsafePointer<Int32>, UnsafeMutablePointer<Float>
+    ) -> Void
+
   /// The instructions that these kernels need.
   public let instructionSet: InstructionSet
   /// The float matrix product on packed panels.
@@ -104,6 +120,12 @@ public struct KernelTable: Sendable {
   public let widenHalf: WidenHalf
   /// Whether all numbers are finite.
   public let allFinite: AllFinite
+  /// Activations as signed bytes, for products with quantised weights.
+  public let quantizeActivations: QuantizeActivations
+  /// What products with codes that have a bias need of the activations.
+  public let biasedSums: BiasedSums
+  /// What products with codes that have a minimum need of the activations.
+  public let scaledSums: ScaledSums
 
   /// Rows of a packed panel of left-hand operands.
   public static let packedRows = 12
@@ -123,7 +145,10 @@ public struct KernelTable: Sendable {
     mergeAttention: SalanganeKernels.mergeAttention,
     roundToHalf: SalanganeKernels.roundToHalf,
     widenHalf: SalanganeKernels.widenHalf,
-    allFinite: SalanganeKernels.allFinite)
+    allFinite: SalanganeKernels.allFinite,
+    quantizeActivations: SalanganeKernels.quantizeActivations,
+    biasedSums: SalanganeKernels.biasedSums,
+    scaledSums: SalanganeKernels.scaledSums)
 
   #if arch(x86_64)
     private static let avx2 = KernelTable(
@@ -138,7 +163,10 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX2.mergeAttention,
       roundToHalf: SalanganeKernelsAVX2.roundToHalf,
       widenHalf: SalanganeKernelsAVX2.widenHalf,
-      allFinite: SalanganeKernelsAVX2.allFinite)
+      allFinite: SalanganeKernelsAVX2.allFinite,
+      quantizeActivations: SalanganeKernelsAVX2.quantizeActivations,
+      biasedSums: SalanganeKernelsAVX2.biasedSums,
+      scaledSums: SalanganeKernelsAVX2.scaledSums)
 
     private static let avx512 = KernelTable(
       instructionSet: .avx512, matmulPanels: SalanganeKernelsAVX512.matmulPanels,
@@ -152,7 +180,10 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX512.mergeAttention,
       roundToHalf: SalanganeKernelsAVX512.roundToHalf,
       widenHalf: SalanganeKernelsAVX512.widenHalf,
-      allFinite: SalanganeKernelsAVX512.allFinite)
+      allFinite: SalanganeKernelsAVX512.allFinite,
+      quantizeActivations: SalanganeKernelsAVX512.quantizeActivations,
+      biasedSums: SalanganeKernelsAVX512.biasedSums,
+      scaledSums: SalanganeKernelsAVX512.scaledSums)
   #endif
 
   /// The kernels of an instruction set.

@@ -15,6 +15,8 @@ package final class ComputeContext {
   private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
   /// A number for each worker, for what must outlive a task; not initialised.
   let workerValues: UnsafeMutablePointer<Int>
+  /// Activations for products with quantised weights.
+  var quantizedRows = QuantizedRows()
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {

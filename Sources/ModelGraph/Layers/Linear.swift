@@ -9,13 +9,32 @@ public enum MatmulBackend: String, CaseIterable, Sendable {
 }
 
 /// A linear layer, `y = x w^T + b`, with its weights in the form that its backend takes.
+///
+/// Its output features may come in several runs whose weights have different forms.
 package struct Linear: Sendable {
-  private enum Weights: Sendable {
+  /// The forms of weights.
+  enum Weights: Sendable {
     case packed(PackedMatrix)
     case dense(DenseMatrix)
+    case quantized(QuantizedMatrix)
+
+    /// Bytes that the weights take in memory.
+    var byteCount: Int {
+      switch self {
+      case .packed(let matrix): matrix.byteCount
+      case .dense(let matrix): matrix.byteCount
+      case .quantized(let matrix): matrix.byteCount
+      }
+    }
   }
 
-  private let weights: Weights
+  /// Some output features that follow each other.
+  struct Run: Sendable {
+    let weights: Weights
+    let outputs: Int
+  }
+
+  let runs: [Run]
   private let bias: FloatBuffer?
 
   /// Input features.
@@ -23,7 +42,27 @@ package struct Linear: Sendable {
   /// Output features.
   package let outputs: Int
 
-  /// Loads a layer.
+  /// Puts runs together.
+  ///
+  /// - Parameters:
+  ///   - inputs: Input features.
+  ///   - bias: As many floats as there are output features, or nil.
+  init(_ runs: [Run], inputs: Int, bias: [Float]?) {
+    let outputs = runs.reduce(0) { $0 + $1.outputs }
+    self.runs = runs
+    self.outputs = outputs
+    self.inputs = inputs
+    self.bias = bias.map { bias in
+      precondition(bias.count == outputs)
+      // Whole panels for every run: the kernels read 16 at a time.
+      let buffer = FloatBuffer(count: outputs + 16)
+      buffer.base.initialize(repeating: 0, count: buffer.count)
+      buffer.base.update(from: bias, count: outputs)
+      return buffer
+    }
+  }
+
+  /// Loads a layer of float weights.
   ///
   /// - Parameters:
   ///   - outputs: Output features.
@@ -34,41 +73,47 @@ package struct Linear: Sendable {
     outputs: Int, inputs: Int, bias: [Float]?, backend: MatmulBackend, context: ComputeContext,
     decodeRow: (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
   ) {
-    self.outputs = outputs
-    self.inputs = inputs
-    switch backend {
-    case .native:
-      weights = .packed(
-        PackedMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow))
-    case .openBLAS:
-      weights = .dense(DenseMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow))
-    }
-    self.bias = bias.map { bias in
-      precondition(bias.count == outputs)
-      // Whole panels: the kernels read 16 at a time.
-      let buffer = FloatBuffer(count: (outputs + 15) & ~15)
-      buffer.base.initialize(repeating: 0, count: buffer.count)
-      buffer.base.update(from: bias, count: outputs)
-      return buffer
-    }
+    let weights = Weights(
+      rows: outputs, columns: inputs, backend: backend, context: context, decodeRow: decodeRow)
+    self.init([Run(weights: weights, outputs: outputs)], inputs: inputs, bias: bias)
   }
 
   /// Bytes that the weights take in memory.
-  package var byteCount: Int {
-    switch weights {
-    case .packed(let matrix): matrix.byteCount
-    case .dense(let matrix): matrix.byteCount
-    }
-  }
+  package var byteCount: Int { runs.reduce(0) { $0 + $1.weights.byteCount } }
 
   /// `out = activation(x w^T + b)`; `x` is `[rows, inputs]`, `out` `[rows, outputs]`.
   package func callAsFunction(
     _ x: Matrix, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
-    let bias = bias.map { UnsafePointer($0.base) }
-    switch weights {
-    case .packed(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: out)
-    case .dense(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: out)
+    var first = 0
+    var isQuantized = false
+    for run in runs {
+      let bias = bias.map { UnsafePointer($0.base + first) }
+      let place = runs.count == 1 ? out : out.columns(first..<first + run.outputs)
+      switch run.weights {
+      case .packed(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: place)
+      case .dense(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: place)
+      case .quantized(let matrix):
+        if !isQuantized { context.quantize(x) }
+        isQuantized = true
+        context.multiplyQuantized(matrix, bias: bias, activation: activation, into: place)
+      }
+      first += run.outputs
+    }
+  }
+}
+
+extension Linear.Weights {
+  /// Float weights in the form of a backend.
+  init(
+    rows: Int, columns: Int, backend: MatmulBackend, context: ComputeContext,
+    decodeRow: (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    switch backend {
+    case .native:
+      self = .packed(PackedMatrix(rows: rows, columns: columns, context: context, decodeRow: decodeRow))
+    case .openBLAS:
+      self = .dense(DenseMatrix(rows: rows, columns: columns, context: context, decodeRow: decodeRow))
     }
   }
 }
