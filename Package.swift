@@ -65,8 +65,8 @@ let package = Package(
     .target(
       name: "Salangane",
       dependencies: [
-        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
-        "SalanganeTokenizers",
+        "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
+        "SalanganeTensors", "SalanganeTokenizers",
       ]),
     .executableTarget(
       name: "salangane-cli",
