@@ -8,3 +8,10 @@
   let value = scaled.replacing(with: magnitude | 0x7F80_0000, where: magnitude .>= 0x0F80_0000)
   return float(value | ((bits & 0x8000) &<< 16))
 }
+
+/// Sixteen bfloat16 numbers, the upper halves of floats, as floats.
+@inline(__always) func widenBFloat16(_ halves: SIMD16<UInt16>) -> Lanes {
+  var bits = SIMD16<UInt32>()
+  for lane in 0..<16 { bits[lane] = UInt32(halves[lane]) }
+  return float(bits &<< 16)
+}

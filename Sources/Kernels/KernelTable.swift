@@ -19,9 +19,18 @@ public struct KernelTable: Sendable {
       Int, Int, Int, UnsafePointer<Float>, Int, UnsafePointer<Float>, Int, Int,
       UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int
     ) -> Void
+  /// `MatmulPanels` with 16-bit numbers as right operand, of which every one becomes a float.
+  public typealias MatmulHalfPanels =
+    @Sendable (
+      Int, Int, Int, UnsafePointer<Float>, Int, UnsafePointer<UInt16>, Int, Int,
+      UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int
+    ) -> Void
   /// Transposes rows into a packed panel (rows, width, depth, source, rowStride, packed).
   public typealias PackRows =
     @Sendable (Int, Int, Int, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
+  /// Transposes rows of 16-bit values, as `PackRows` does.
+  public typealias PackHalfRows =
+    @Sendable (Int, Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutablePointer<UInt16>) -> Void
   /// An operation on rows in place (rows, columns, x, stride).
   public typealias RowsInPlace = @Sendable (Int, Int, UnsafeMutablePointer<Float>, Int) -> Void
   /// Layer normalisation (rows, columns, x, xStride, residual, residualStride, weight, bias, epsilon, out,
@@ -68,7 +77,7 @@ public struct KernelTable: Sendable {
   /// Rounding to half precision (count, x, out).
   public typealias RoundToHalf =
     @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
-  /// Half-precision numbers as floats (count, x, out).
+  /// 16-bit numbers as floats (count, x, out).
   public typealias WidenHalf = @Sendable (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
   /// Whether all numbers are finite (count, x).
   public typealias AllFinite = @Sendable (Int, UnsafePointer<Float>) -> Bool
@@ -92,8 +101,14 @@ public struct KernelTable: Sendable {
   public let instructionSet: InstructionSet
   /// The float matrix product on packed panels.
   public let matmulPanels: MatmulPanels
+  /// The same with a right operand in IEEE half precision.
+  public let matmulHalfPanels: MatmulHalfPanels
+  /// The same with a right operand in bfloat16.
+  public let matmulBFloat16Panels: MatmulHalfPanels
   /// Transposition of rows into a packed panel.
   public let packRows: PackRows
+  /// Transposition of rows of 16-bit values.
+  public let packHalfRows: PackHalfRows
   /// GELU, exact form, in place.
   public let geluRows: RowsInPlace
   /// Layer normalisation with an optional residual.
@@ -118,6 +133,8 @@ public struct KernelTable: Sendable {
   public let roundToHalf: RoundToHalf
   /// Half-precision numbers as floats.
   public let widenHalf: WidenHalf
+  /// bfloat16 numbers as floats.
+  public let widenBFloat16: WidenHalf
   /// Whether all numbers are finite.
   public let allFinite: AllFinite
   /// Activations as signed bytes, for products with quantised weights.
@@ -131,11 +148,17 @@ public struct KernelTable: Sendable {
   public static let packedRows = 12
   /// Columns of a packed panel of right-hand operands.
   public static let packedColumns = 16
+  /// The steps of depth that a matrix product sums up before it adds them to the sum of the steps before: a
+  /// product cut into calls at multiples of it has the same bits as one call.
+  public static let blockDepth = SalanganeKernels.blockDepth
 
   /// The kernels that run on any CPU.
   public static let portable = KernelTable(
     instructionSet: .portable, matmulPanels: SalanganeKernels.matmulPanels,
-    packRows: SalanganeKernels.packRows, geluRows: SalanganeKernels.geluRows,
+    matmulHalfPanels: SalanganeKernels.matmulHalfPanels,
+    matmulBFloat16Panels: SalanganeKernels.matmulBFloat16Panels,
+    packRows: SalanganeKernels.packRows, packHalfRows: SalanganeKernels.packHalfRows,
+    geluRows: SalanganeKernels.geluRows,
     layerNormRows: SalanganeKernels.layerNormRows, scaleRows: SalanganeKernels.scaleRows,
     addInPlace: SalanganeKernels.addInPlace, dotProduct: SalanganeKernels.dotProduct,
     softmaxChunk: SalanganeKernels.softmaxChunk,
@@ -145,6 +168,7 @@ public struct KernelTable: Sendable {
     mergeAttention: SalanganeKernels.mergeAttention,
     roundToHalf: SalanganeKernels.roundToHalf,
     widenHalf: SalanganeKernels.widenHalf,
+    widenBFloat16: SalanganeKernels.widenBFloat16,
     allFinite: SalanganeKernels.allFinite,
     quantizeActivations: SalanganeKernels.quantizeActivations,
     biasedSums: SalanganeKernels.biasedSums,
@@ -153,7 +177,10 @@ public struct KernelTable: Sendable {
   #if arch(x86_64)
     private static let avx2 = KernelTable(
       instructionSet: .avx2, matmulPanels: SalanganeKernelsAVX2.matmulPanels,
-      packRows: SalanganeKernelsAVX2.packRows, geluRows: SalanganeKernelsAVX2.geluRows,
+      matmulHalfPanels: SalanganeKernelsAVX2.matmulHalfPanels,
+      matmulBFloat16Panels: SalanganeKernelsAVX2.matmulBFloat16Panels,
+      packRows: SalanganeKernelsAVX2.packRows, packHalfRows: SalanganeKernelsAVX2.packHalfRows,
+      geluRows: SalanganeKernelsAVX2.geluRows,
       layerNormRows: SalanganeKernelsAVX2.layerNormRows, scaleRows: SalanganeKernelsAVX2.scaleRows,
       addInPlace: SalanganeKernelsAVX2.addInPlace, dotProduct: SalanganeKernelsAVX2.dotProduct,
       softmaxChunk: SalanganeKernelsAVX2.softmaxChunk,
@@ -163,6 +190,7 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX2.mergeAttention,
       roundToHalf: SalanganeKernelsAVX2.roundToHalf,
       widenHalf: SalanganeKernelsAVX2.widenHalf,
+      widenBFloat16: SalanganeKernelsAVX2.widenBFloat16,
       allFinite: SalanganeKernelsAVX2.allFinite,
       quantizeActivations: SalanganeKernelsAVX2.quantizeActivations,
       biasedSums: SalanganeKernelsAVX2.biasedSums,
@@ -170,7 +198,10 @@ public struct KernelTable: Sendable {
 
     private static let avx512 = KernelTable(
       instructionSet: .avx512, matmulPanels: SalanganeKernelsAVX512.matmulPanels,
-      packRows: SalanganeKernelsAVX512.packRows, geluRows: SalanganeKernelsAVX512.geluRows,
+      matmulHalfPanels: SalanganeKernelsAVX512.matmulHalfPanels,
+      matmulBFloat16Panels: SalanganeKernelsAVX512.matmulBFloat16Panels,
+      packRows: SalanganeKernelsAVX512.packRows, packHalfRows: SalanganeKernelsAVX512.packHalfRows,
+      geluRows: SalanganeKernelsAVX512.geluRows,
       layerNormRows: SalanganeKernelsAVX512.layerNormRows,
       scaleRows: SalanganeKernelsAVX512.scaleRows, addInPlace: SalanganeKernelsAVX512.addInPlace,
       dotProduct: SalanganeKernelsAVX512.dotProduct, softmaxChunk: SalanganeKernelsAVX512.softmaxChunk,
@@ -180,6 +211,7 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX512.mergeAttention,
       roundToHalf: SalanganeKernelsAVX512.roundToHalf,
       widenHalf: SalanganeKernelsAVX512.widenHalf,
+      widenBFloat16: SalanganeKernelsAVX512.widenBFloat16,
       allFinite: SalanganeKernelsAVX512.allFinite,
       quantizeActivations: SalanganeKernelsAVX512.quantizeActivations,
       biasedSums: SalanganeKernelsAVX512.biasedSums,

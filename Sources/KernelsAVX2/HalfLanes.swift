@@ -7,4 +7,14 @@
       lowHalf: _mm256_cvtph_ps(unsafeBitCast(halves.lowHalf, to: SIMD2<Int64>.self)),
       highHalf: _mm256_cvtph_ps(unsafeBitCast(halves.highHalf, to: SIMD2<Int64>.self)))
   }
+
+  /// Sixteen bfloat16 numbers, the upper halves of floats, as floats.
+  @inline(__always) func widenBFloat16(_ halves: SIMD16<UInt16>) -> Lanes {
+    Lanes(lowHalf: eightBFloat16(halves.lowHalf), highHalf: eightBFloat16(halves.highHalf))
+  }
+
+  @inline(__always) private func eightBFloat16(_ halves: SIMD8<UInt16>) -> SIMD8<Float> {
+    let words = _mm256_cvtepu16_epi32(unsafeBitCast(halves, to: SIMD2<Int64>.self))
+    return unsafeBitCast(unsafeBitCast(words, to: SIMD8<UInt32>.self) &<< 16, to: SIMD8<Float>.self)
+  }
 #endif

@@ -8,16 +8,17 @@ package enum RowOrder: Sendable, Equatable {
   /// As they are stored.
   case stored
   /// In the first `heads` heads, features that are rotated together move from neighbouring rows to half of the
-  /// rotated part apart. Scores don't change when queries and keys move alike.
-  case rotaryNeighbours(heads: Int, headDimension: Int, rotaryDimension: Int)
+  /// rotated part apart, which begins `offset` features into a head. Scores don't change when queries and keys
+  /// move alike.
+  case rotaryNeighbours(heads: Int, headDimension: Int, rotaryDimension: Int, offset: Int = 0)
 
   /// The stored row of an output feature.
   func storedRow(_ row: Int) -> Int {
     switch self {
     case .stored: return row
-    case .rotaryNeighbours(let heads, let headDimension, let rotaryDimension):
-      let feature = row % headDimension
-      guard row < heads * headDimension, feature < rotaryDimension else { return row }
+    case .rotaryNeighbours(let heads, let headDimension, let rotaryDimension, let offset):
+      let feature = row % headDimension - offset
+      guard row < heads * headDimension, (0..<rotaryDimension).contains(feature) else { return row }
       let half = rotaryDimension / 2
       return row - feature + (feature < half ? 2 * feature : 2 * (feature - half) + 1)
     }
@@ -62,10 +63,12 @@ struct RowSource: Sendable {
   ///
   /// FP8 matrices of safetensors come with a scale for each tile (DeepSeek-V3 and Qwen's FP8 models).
   ///
+  /// - Parameter slice: Which of several matrices that are stacked in the tensor; nil for a tensor that is one.
   /// - Throws: `ModelFileError` for a type that has no decoding, or scales of another kind.
   init(
-    _ tensor: StoredTensor, rows: Int, order: RowOrder, checkpoint: Checkpoint
+    _ stored: StoredTensor, slice: Int? = nil, rows: Int, order: RowOrder = .stored, checkpoint: Checkpoint
   ) throws(ModelFileError) {
+    let tensor = slice.map(stored.slice) ?? stored
     guard let format = Dequantizer.format(of: tensor.type),
       let rowBytes = tensor.type.byteCount(ofValues: tensor.shape[1])
     else {
@@ -78,11 +81,11 @@ struct RowSource: Sendable {
     self.rowBytes = rowBytes
     self.rows = rows
     self.order = order
-    tiles = try Self.tiles(of: tensor, checkpoint)
+    tiles = try Self.tiles(of: tensor, stack: slice.map { ($0, stored.shape[0]) }, checkpoint)
   }
 
   private static func tiles(
-    of tensor: StoredTensor, _ checkpoint: Checkpoint
+    of tensor: StoredTensor, stack: (index: Int, count: Int)?, _ checkpoint: Checkpoint
   ) throws(ModelFileError) -> (layout: FP8BlockScaled, scales: [Float])? {
     guard tensor.type == .f8_E4M3, checkpoint.format == .safetensors else { return nil }
     let key = HyperparameterKey("quantization_config.weight_block_size")
@@ -94,8 +97,10 @@ struct RowSource: Sendable {
       let layout = try? FP8BlockScaled(
         rows: tensor.shape[0], columns: tensor.shape[1], tileRows: size[0], tileColumns: size[1])
     else { return nil }
-    let scales = try checkpoint.tensor(
-      tensor.name + "_scale_inv", shape: [layout.scaleRows, layout.scaleColumns])
+    let shape = [layout.scaleRows, layout.scaleColumns]
+    var scales = try checkpoint.tensor(
+      tensor.name + "_scale_inv", shape: stack.map { [$0.count] + shape } ?? shape)
+    if let stack { scales = scales.slice(stack.index) }
     return (layout, try StoredValues.floats(of: scales))
   }
 

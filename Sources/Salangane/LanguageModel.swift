@@ -139,7 +139,7 @@ public final class LanguageModel: Sendable {
         var values: [Float] = []
         values.reserveCapacity(part.count * step.decoder.vocabularySize)
         try step.decoder.allLogits(
-          part, cache: sequence, workspace: &workspace, context: step.context,
+          part, cache: sequence, prompt: tokens.count, workspace: &workspace, context: step.context,
           cancellation: step.cancellation
         ) { row, logits in
           guard step.context.isFinite(logits) else {

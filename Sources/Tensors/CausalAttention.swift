@@ -10,13 +10,24 @@ package struct SequenceSpan {
   package let count: Int
   /// The position of the first of them in the sequence.
   package let start: Int
+  /// Whether attention over latents expands them into keys and values, which pays for long prompts.
+  package let expandsLatents: Bool
 
   /// Describes a span.
-  package init(cache: KVCache, firstRow: Int, count: Int, start: Int) {
+  package init(cache: KVCache, firstRow: Int, count: Int, start: Int, expandsLatents: Bool = false) {
     self.cache = cache
     self.firstRow = firstRow
     self.count = count
     self.start = start
+    self.expandsLatents = expandsLatents
+  }
+
+  /// Some of the span's rows, counted from its first.
+  package func rows(_ rows: Range<Int>) -> SequenceSpan {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= count)
+    return SequenceSpan(
+      cache: cache, firstRow: firstRow + rows.lowerBound, count: rows.count, start: start + rows.lowerBound,
+      expandsLatents: expandsLatents)
   }
 }
 
@@ -26,15 +37,24 @@ package struct AttentionShape: Hashable, Sendable {
   package let heads: Int
   /// Key and value heads.
   package let keyValueHeads: Int
-  /// Features of a head.
+  /// Features of a query or key.
   package let headDimension: Int
+  /// Features of a value.
+  package let valueDimension: Int
 
   /// Describes an attention.
-  package init(heads: Int, keyValueHeads: Int, headDimension: Int) {
+  ///
+  /// - Parameters:
+  ///   - heads: Query heads, a multiple of `keyValueHeads`.
+  ///   - keyValueHeads: Key and value heads.
+  ///   - headDimension: Features of a query or key.
+  ///   - valueDimension: Features of a value; nil for as many.
+  package init(heads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int? = nil) {
     precondition(heads > 0 && keyValueHeads > 0 && headDimension > 0 && heads % keyValueHeads == 0)
     self.heads = heads
     self.keyValueHeads = keyValueHeads
     self.headDimension = headDimension
+    self.valueDimension = valueDimension ?? headDimension
   }
 
   /// Query heads of a key and value head.
@@ -42,7 +62,9 @@ package struct AttentionShape: Hashable, Sendable {
   /// Features of all queries of a token.
   package var queryFeatures: Int { heads * headDimension }
   /// Features of all queries, keys and values of a token.
-  package var features: Int { (heads + 2 * keyValueHeads) * headDimension }
+  package var features: Int { queryFeatures + keyValueHeads * (headDimension + valueDimension) }
+  /// Features of all heads' results.
+  package var outputFeatures: Int { heads * valueDimension }
 }
 
 extension ComputeContext {
@@ -56,30 +78,35 @@ extension ComputeContext {
   /// All query heads of a key and value head go together, so that keys and values are read once.
   ///
   /// - Parameters:
-  ///   - qkv: `[rows, shape.features]`: all query heads, then keys, then values; only queries are read.
+  ///   - queries: `[rows, shape.queryFeatures]` or wider.
   ///   - spans: The sequences; their caches hold the keys and values of these rows already.
   ///   - layer: The layer in the caches.
   ///   - shape: Heads and their size.
   ///   - scale: What scores are multiplied by, normally `headDimension^-0.5`.
   ///   - window: How many positions a row sees, its own included; nil for all.
-  ///   - out: `[rows, shape.queryFeatures]`.
+  ///   - expansion: How the cache's latents become the keys and values of all heads; nil to take what the cache
+  ///     holds for keys and values.
+  ///   - out: `[rows, shape.outputFeatures]`.
   package func causalAttention(
-    qkv: Matrix, spans: UnsafeBufferPointer<SequenceSpan>, layer: Int, shape: AttentionShape,
-    scale: Float, window: Int?, into out: Matrix
+    queries: Matrix, spans: UnsafeBufferPointer<SequenceSpan>, layer: Int, shape: AttentionShape,
+    scale: Float, window: Int?, expansion: LatentExpansion? = nil, into out: Matrix
   ) {
-    precondition(qkv.columns == shape.features && out.columns == shape.queryFeatures)
-    var lanes = CausalScratch.mostLanes
+    precondition(queries.columns >= shape.queryFeatures && out.columns == shape.outputFeatures)
+    guard let cache = spans.first?.cache else { return }
+    let source = KeyValueSource(cache.layers[layer], cache.elementType, shape: shape, expansion: expansion)
+    // What is expanded serves all the more queries.
+    var lanes = CausalScratch.mostLanes * (expansion == nil ? 1 : 2)
     while lanes > CausalScratch.blockLanes,
       Self.taskCount(spans, shape, lanes: lanes) < threads * 4
     {
       lanes /= 2
     }
-    let layout = CausalScratch(shape: shape, lanes: lanes)
+    let layout = CausalScratch(shape: shape, source: source, lanes: lanes)
     parallel(
       tasks: Self.taskCount(spans, shape, lanes: lanes), scratchCount: layout.count,
       CausalPhase(
-        kernels: kernels, layout: layout, shape: shape, spans: spans, lanes: lanes, layer: layer,
-        scale: scale, window: window ?? .max, qkv: qkv, out: out))
+        kernels: kernels, layout: layout, source: source, shape: shape, spans: spans, lanes: lanes,
+        layer: layer, scale: scale, window: window ?? .max, queries: queries, out: out))
   }
 
   fileprivate static func taskCount(_ span: SequenceSpan, _ shape: AttentionShape, lanes: Int) -> Int {
@@ -99,6 +126,7 @@ extension ComputeContext {
 private struct CausalPhase: ScratchPhase {
   let kernels: KernelTable
   let layout: CausalScratch
+  let source: KeyValueSource
   let shape: AttentionShape
   let spans: UnsafeBufferPointer<SequenceSpan>
   /// The most queries of a task.
@@ -106,7 +134,7 @@ private struct CausalPhase: ScratchPhase {
   let layer: Int
   let scale: Float
   let window: Int
-  let qkv: Matrix
+  let queries: Matrix
   let out: Matrix
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
@@ -122,8 +150,8 @@ private struct CausalPhase: ScratchPhase {
     // Late positions see the most keys: they go first.
     let firstLane = (blocks - 1 - task % blocks) * lanes
     let head = CausalHead(
-      kernels: kernels, layout: layout, scratch: scratch, shape: shape, span: span, layer: layer,
-      head: task / blocks, scale: scale, window: window, qkv: qkv, out: out)
+      kernels: kernels, layout: layout, source: source, scratch: scratch, shape: shape, span: span,
+      layer: layer, head: task / blocks, scale: scale, window: window, queries: queries, out: out)
     head.run(firstLane: firstLane, count: min(lanes, span.count * shape.groupSize - firstLane))
   }
 }
@@ -137,8 +165,8 @@ private struct CausalScratch {
 
   let dimension: Int
   let paddedDimension: Int
-  let keys: Int
-  let values: Int
+  /// What the source needs.
+  let loaded: Int
   let gathered: Int
   let queries: Int
   let rawScores: Int
@@ -150,14 +178,13 @@ private struct CausalScratch {
   let total: Int
   let count: Int
 
-  init(shape: AttentionShape, lanes: Int) {
+  init(shape: AttentionShape, source: KeyValueSource, lanes: Int) {
     let chunk = KVCache.blockLength
     dimension = shape.headDimension
-    paddedDimension = (dimension + 15) & ~15
-    keys = 0
-    values = keys + chunk * dimension
-    gathered = values + chunk * paddedDimension
-    queries = gathered + Self.blockLanes * paddedDimension
+    paddedDimension = (shape.valueDimension + 15) & ~15
+    loaded = 0
+    gathered = loaded + source.scratchCount
+    queries = gathered + Self.blockLanes * ((dimension + 15) & ~15)
     rawScores = queries + lanes * dimension
     scores = rawScores + KernelTable.packedRows * chunk
     chunkOutput = scores + chunk * Self.blockLanes
@@ -176,6 +203,7 @@ private struct CausalScratch {
 private struct CausalHead {
   let kernels: KernelTable
   let layout: CausalScratch
+  let source: KeyValueSource
   let scratch: UnsafeMutablePointer<Float>
   let shape: AttentionShape
   let span: SequenceSpan
@@ -183,7 +211,7 @@ private struct CausalHead {
   let head: Int
   let scale: Float
   let window: Int
-  let qkv: Matrix
+  let queries: Matrix
   let out: Matrix
 
   private func position(_ lane: Int) -> Int { span.start + lane / shape.groupSize }
@@ -203,7 +231,8 @@ private struct CausalHead {
       maximum[lane] = -.infinity
       total[lane] = 0
     }
-    (output).update(repeating: 0, count: count * padded)
+    output.update(repeating: 0, count: count * padded)
+    source.begin(head: head, scratch: scratch + layout.loaded, kernels: kernels)
     if isNarrow {
       gather(firstLane, count)
       kernels.packRows(
@@ -221,21 +250,24 @@ private struct CausalHead {
     var chunk = firstKey(position(firstLane)) / KVCache.blockLength
     while chunk * KVCache.blockLength <= last {
       let start = chunk * KVCache.blockLength
-      let (keys, values) = load(chunk, positions: min(KVCache.blockLength, last + 1 - start))
+      let loaded = source.load(
+        span.cache, layer: layer, head: head, block: chunk,
+        positions: min(KVCache.blockLength, last + 1 - start), scratch: scratch + layout.loaded,
+        kernels: kernels)
       if isNarrow {
         let visible = min(KVCache.blockLength, last + 1 - start)
-        narrowScores(keys, visible, count)
-        attend(firstLane, 0, count, width: 16, start: start, visible: visible, values)
+        narrowScores(loaded, visible, count)
+        attend(firstLane, 0, count, width: 16, start: start, visible: visible, loaded)
       } else {
         forEachBlock(count) { block, lanes in
           let lastSeen = position(firstLane + block + lanes - 1)
           let isBefore = start + KVCache.blockLength <= firstKey(position(firstLane + block))
           guard start <= lastSeen, !isBefore else { return }
           let visible = min(KVCache.blockLength, lastSeen + 1 - start)
-          wideScores(keys, visible, block)
+          wideScores(loaded, visible, block)
           attend(
             firstLane + block, block, lanes, width: CausalScratch.blockLanes, start: start,
-            visible: visible, values)
+            visible: visible, loaded)
         }
       }
       chunk += 1
@@ -258,36 +290,13 @@ private struct CausalHead {
     for index in 0..<count {
       let lane = firstLane + index
       let query =
-        qkv.row(span.firstRow + lane / group) + (head * group + lane % group) * dimension
+        queries.row(span.firstRow + lane / group) + (head * group + lane % group) * dimension
       (scratch + layout.gathered + index * dimension).update(from: query, count: dimension)
     }
   }
 
-  /// A chunk's keys and values as floats, in the cache or in scratch.
-  private func load(
-    _ chunk: Int, positions: Int
-  ) -> (keys: UnsafePointer<Float>, values: UnsafePointer<Float>) {
-    let keys = span.cache.keys(layer: layer, head: head, block: chunk)
-    let values = span.cache.values(layer: layer, head: head, block: chunk)
-    switch span.cache.elementType {
-    case .f32:
-      return (
-        UnsafePointer(keys.assumingMemoryBound(to: Float.self)),
-        UnsafePointer(values.assumingMemoryBound(to: Float.self))
-      )
-    case .f16:
-      let panels = (positions + 15) & ~15
-      kernels.widenHalf(
-        panels * layout.dimension, keys.assumingMemoryBound(to: UInt16.self), scratch + layout.keys)
-      kernels.widenHalf(
-        positions * layout.paddedDimension, values.assumingMemoryBound(to: UInt16.self),
-        scratch + layout.values)
-      return (UnsafePointer(scratch + layout.keys), UnsafePointer(scratch + layout.values))
-    }
-  }
-
   /// Scores of one block of queries, `[keys, 32]`.
-  private func wideScores(_ keys: UnsafePointer<Float>, _ visible: Int, _ block: Int) {
+  private func wideScores(_ chunk: KeyValueChunk, _ visible: Int, _ block: Int) {
     let dimension = layout.dimension
     let width = CausalScratch.blockLanes
     var key = 0
@@ -296,7 +305,7 @@ private struct CausalHead {
       let inPanel = key % 16
       let rows = min(inPanel == 0 ? KernelTable.packedRows : 16 - inPanel, visible - key)
       kernels.matmulPanels(
-        rows, 2, dimension, keys + (key - inPanel) * dimension + inPanel, 16,
+        rows, 2, dimension, chunk.keys + key / 16 * chunk.keyPanelStride + inPanel, chunk.keyStep,
         scratch + layout.queries + block * dimension, width, 16, scratch + layout.scores + key * width,
         width, nil, 0)
       key += rows
@@ -304,19 +313,19 @@ private struct CausalHead {
   }
 
   /// Scores of all queries, `[keys, 16]`.
-  private func narrowScores(_ keys: UnsafePointer<Float>, _ visible: Int, _ count: Int) {
+  private func narrowScores(_ chunk: KeyValueChunk, _ visible: Int, _ count: Int) {
     let dimension = layout.dimension
     let raw = scratch + layout.rawScores
     kernels.matmulPanels(
-      count, (visible + 15) / 16, dimension, scratch + layout.queries, KernelTable.packedRows, keys, 16,
-      dimension * 16, raw, KVCache.blockLength, nil, 0)
+      count, (visible + 15) / 16, dimension, scratch + layout.queries, KernelTable.packedRows, chunk.keys,
+      chunk.keyStep, chunk.keyPanelStride, raw, KVCache.blockLength, nil, 0)
     kernels.packRows(count, 16, visible, raw, KVCache.blockLength, scratch + layout.scores)
   }
 
   /// What one chunk gives to a block of queries, from their scores on.
   private func attend(
     _ firstLane: Int, _ block: Int, _ count: Int, width: Int, start: Int, visible: Int,
-    _ values: UnsafePointer<Float>
+    _ chunk: KeyValueChunk
   ) {
     let padded = layout.paddedDimension
     let scores = scratch + layout.scores
@@ -333,8 +342,8 @@ private struct CausalHead {
     var row = 0
     while row < count {
       kernels.matmulPanels(
-        min(KernelTable.packedRows, count - row), padded / 16, visible, scores + row, width, values, padded,
-        16, output + row * padded, padded, nil, 0)
+        min(KernelTable.packedRows, count - row), padded / 16, visible, scores + row, width, chunk.values,
+        chunk.valueStride, 16, output + row * padded, padded, nil, 0)
       row += KernelTable.packedRows
     }
     kernels.mergeAttention(
@@ -355,7 +364,7 @@ private struct CausalHead {
   }
 
   private func finish(_ firstLane: Int, _ count: Int) {
-    let dimension = layout.dimension
+    let dimension = shape.valueDimension
     let padded = layout.paddedDimension
     let group = shape.groupSize
     let total = scratch + layout.total
