@@ -23,7 +23,9 @@ package func quantizeActivations(
       let first = load(source)
       let second = load(source + 16)
       let largest = greatestMagnitude(first, second)
-      let factor = Lanes(repeating: largest > 0 ? 127 / largest : 0)
+      let inverse = 127 / largest
+      // Zeros, and numbers so small that the factor would be infinite, have codes of zero.
+      let factor = Lanes(repeating: inverse == .infinity ? 0 : inverse)
       scale.pointee = largest / 127
       let low = rounded(first * factor)
       let high = rounded(second * factor)
