@@ -58,7 +58,7 @@ package struct DecoderLoader {
         ? .grouped(try attention(layer)) : .latent(try latentAttention(layer)),
       postAttentionNorm: configuration.hasSandwichNorms
         ? try norm(.postAttentionNorm, layer, hidden) : nil,
-      feedForwardNorm: try norm(.feedForwardNorm, layer, hidden), 
+      feedForwardNorm: try norm(.feedForwardNorm, layer, hidden),
       feedForward: configuration.mixture?.isSparse[layer] == true
         ? .mixture(try mixture(layer)) : .dense(try feedForward(layer)),
       postFeedForwardNorm: configuration.hasSandwichNorms

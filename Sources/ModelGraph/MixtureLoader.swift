@@ -10,7 +10,9 @@ extension DecoderLoader {
     let size = mixture.innerSize
     let bias: [Float]? =
       mixture.hasBias
-      ? try loader.values(names(.routerBias, checkpoint.format == .gguf ? "bias" : "e_score_correction_bias", layer), count: mixture.experts) : nil
+      ? try loader.values(
+        names(.routerBias, checkpoint.format == .gguf ? "bias" : "e_score_correction_bias", layer),
+        count: mixture.experts) : nil
     return MixtureOfExperts(
       router: mixture.router(bias: bias),
       routerWeights: try loader.linear([part(.router, layer, mixture.experts)], inputs: hidden),
@@ -53,7 +55,9 @@ extension DecoderLoader {
     let size = mixture.innerSize
     let fused = names.stackedNames(.expertGateUp, layer, in: checkpoint.format)
     if fused.contains(where: { checkpoint[$0] != nil }) {
-      return try expertRows(.expertGateUp, layer, mixture.experts, rows: 2 * size, columns: hidden).map { [$0] }
+      return try expertRows(.expertGateUp, layer, mixture.experts, rows: 2 * size, columns: hidden).map {
+        [$0]
+      }
     }
     let gates = try expertRows(.expertGate, layer, mixture.experts, rows: size, columns: hidden)
     let ups = try expertRows(.expertUp, layer, mixture.experts, rows: size, columns: hidden)

@@ -200,7 +200,8 @@ private struct GroupedPhase: ScratchPhase {
         let tile = min(width, rows - row)
         let out = group.out + (firstRow + row) * product.outStride + panel * 16
         if panel < wholePanels {
-          multiply(tile, panels: count, scratch + row * w.columns, group.firstPanel + panel, out, product.outStride)
+          multiply(
+            tile, panels: count, scratch + row * w.columns, group.firstPanel + panel, out, product.outStride)
         } else {
           let tail = scratch + plan.tailOffset
           multiply(tile, panels: 1, scratch + row * w.columns, group.firstPanel + panel, tail, 16)

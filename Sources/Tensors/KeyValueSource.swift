@@ -186,7 +186,8 @@ struct KeyValueSource {
     let own = expansion.ownDimension
     for feature in stride(from: 0, to: own, by: KernelTable.packedRows) {
       kernels.matmulPanels(
-        min(KernelTable.packedRows, own - feature), count, rank, scratch + keyWeights + feature, own, latents, 16,
+        min(KernelTable.packedRows, own - feature), count, rank, scratch + keyWeights + feature, own, latents,
+        16,
         latentStride, keys + feature * length, length, nil, 0)
     }
     for panel in 0..<count {

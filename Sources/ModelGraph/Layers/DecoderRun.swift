@@ -98,7 +98,8 @@ extension Decoder {
   ) throws -> Matrix {
     var last: Matrix?
     try run(
-      tokens, cache: cache, prompt: prompt, workspace: &workspace, context: context, cancellation: cancellation
+      tokens, cache: cache, prompt: prompt, workspace: &workspace, context: context,
+      cancellation: cancellation
     ) { first, hidden, workspace in
       if first + hidden.rows == tokens.count {
         last = normalized(hidden, rows: hidden.rows - 1..<hidden.rows, &workspace, context)

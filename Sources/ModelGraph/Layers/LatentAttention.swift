@@ -138,7 +138,8 @@ package struct LatentAttention: Sendable {
   ) {
     let expansion = LatentExpansion(
       rank: configuration.rank, ownDimension: configuration.ownDimension,
-      sharedDimension: configuration.rotaryDimension, valueDimension: configuration.valueDimension, keys: keyUp,
+      sharedDimension: configuration.rotaryDimension, valueDimension: configuration.valueDimension,
+      keys: keyUp,
       values: valueUp)
     context.causalAttention(
       queries: queries, spans: spans, layer: layer, shape: configuration.expandedShape,
@@ -194,7 +195,8 @@ package struct LatentAttention: Sendable {
         shape: configuration.absorbedShape, scale: configuration.scale, window: nil, into: results)
     }
     workspace.setGroups(
-      panels: valueUp.panels, rows: span.count, x: results.row(0), xStep: rank, out: heads.row(rows.lowerBound),
+      panels: valueUp.panels, rows: span.count, x: results.row(0), xStep: rank,
+      out: heads.row(rows.lowerBound),
       outStep: configuration.valueDimension)
     valueUp(
       GroupedProduct(
@@ -242,7 +244,8 @@ package struct LatentWorkspace: Sendable {
   fileprivate var groups: UnsafeMutableBufferPointer<ProductGroup> { products.all }
 
   fileprivate func setGroups(
-    panels: Int, rows: Int, x: UnsafePointer<Float>, xStep: Int, out: UnsafeMutablePointer<Float>, outStep: Int
+    panels: Int, rows: Int, x: UnsafePointer<Float>, xStep: Int, out: UnsafeMutablePointer<Float>,
+    outStep: Int
   ) {
     for head in groups.indices {
       groups[head] = ProductGroup(
