@@ -123,9 +123,6 @@ import Testing
       "deepseek_v3", #"{"qk_nope_head_dim": 13}"#, .malformed, "model.layers.0.self_attn.q_b_proj.weight"),
     Change("deepseek_v3", #"{"v_head_dim": 15}"#, .malformed, "model.layers.0.self_attn.kv_b_proj.weight"),
     Change("deepseek_v3", #"{"q_lora_rank": null}"#, .malformed, "model.layers.0.self_attn.q_proj.weight"),
-    Change(
-      "deepseek_v3", #"{"num_hidden_layers": 3}"#, .malformed, "model.layers.2.mlp.experts.0.gate_proj.weight"
-    ),
     Change("glm4_moe_lite", #"{"mlp_layer_types": ["dense"]}"#, .malformed, "mlp_layer_types"),
     Change("glm4_moe_lite", #"{"mlp_layer_types": ["dense", "odd"]}"#, .malformed, "mlp_layer_types"),
     Change("glm4_moe", #"{"first_k_dense_replace": 2}"#, .malformed, "model.layers.1.mlp.gate_proj.weight"),
