@@ -90,7 +90,8 @@ extension DecoderLoader {
   ) -> LinearBank {
     let tables = members.map { RowTable($0) }
     return LinearBank(
-      count: members.count, outputs: rows, inputs: columns, backend: loader.backend, context: loader.context
+      count: members.count, outputs: rows, inputs: columns, backend: loader.options.backend,
+      context: loader.context
     ) { member, row, destination in
       tables[member].decode(row, into: destination)
     }

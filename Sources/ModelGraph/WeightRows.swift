@@ -1,5 +1,7 @@
 import SalanganeFiles
+import SalanganeKernels
 import SalanganeQuantization
+import SalanganeTensors
 
 /// In which order a tensor's rows become the output features of a layer.
 package enum RowOrder: Sendable, Equatable {
@@ -48,10 +50,10 @@ enum StoredValues {
 
 /// The rows of a stored matrix, decoded one at a time.
 struct RowSource: Sendable {
-  private let tensor: StoredTensor
-  private let format: any BlockFormat.Type
-  private let rowBytes: Int
-  private let order: RowOrder
+  fileprivate let tensor: StoredTensor
+  fileprivate let format: any BlockFormat.Type
+  fileprivate let rowBytes: Int
+  fileprivate let order: RowOrder
   private let tiles: (layout: FP8BlockScaled, scales: [Float])?
 
   /// How many of the tensor's rows are used.
@@ -124,11 +126,56 @@ struct RowSource: Sendable {
   }
 }
 
+extension RowSource {
+  /// The packed form of the rows; nil if they are to be floats.
+  func quantizedForm(_ options: WeightOptions) -> QuantizedFormat? {
+    switch options.precision {
+    case .float: nil
+    case .stored: storedForm
+    case .int8: storedForm ?? (tensor.shape[1] % 32 == 0 ? .q8_0 : nil)
+    }
+  }
+
+  private var storedForm: QuantizedFormat? {
+    format is any IntegerBlockFormat.Type ? QuantizedFormat(tensor.type) : nil
+  }
+
+  /// Takes a row's blocks apart; a row of floats is quantised first.
+  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
+    let columns = tensor.shape[1]
+    guard let format = format as? any IntegerBlockFormat.Type else {
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+        withUnsafeTemporaryAllocation(byteCount: columns / 32 * Q8_0.bytesPerBlock, alignment: 16) { blocks in
+          guard let values = values.baseAddress, let blocks = blocks.baseAddress else { return }
+          decode(row, into: values)
+          Q8_0.encode(values, count: columns / 32, into: blocks)
+          Q8_0.split(blocks, count: columns / 32, codes: codes, scales: scales)
+        }
+      }
+      return
+    }
+    tensor.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      format.split(
+        base + order.storedRow(row) * rowBytes, count: columns / format.valuesPerBlock, codes: codes,
+        scales: scales)
+    }
+  }
+}
+
 /// Several matrices on top of each other, as one.
-struct RowTable: Sendable {
+struct RowTable: QuantizedRowSource {
   private let sources: [RowSource]
 
   init(_ sources: [RowSource]) { self.sources = sources }
+
+  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
+    var row = row
+    for source in sources {
+      if row < source.rows { return source.split(row, codes: codes, scales: scales) }
+      row -= source.rows
+    }
+  }
 
   func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
     var row = row

@@ -48,9 +48,11 @@ extension BlockFormat {
   }
 }
 
-/// A format that has one published, deterministic way to make its blocks from floats.
+/// A format that can be made from floats.
 ///
-/// The encoders agree with ggml's reference quantisers (`quantize_row_*_ref`) bit for bit.
+/// Where the way is published and leaves no choice (Q4_0 to Q8_0, MXFP4, F16, BF16), the blocks agree with those
+/// of ggml's reference quantisers (`quantize_row_*_ref`) bit for bit. For the other formats the encoders search
+/// for the blocks of least squared error, all values having the same weight.
 public protocol EncodableBlockFormat: BlockFormat {
   /// The greatest magnitude a value may have for its block to decode to finite values, or nil if any value,
   /// NaN and infinities included, has an encoding.

@@ -1,8 +1,8 @@
 import SalanganeFiles
 
-/// Encoding of 32-bit floats to the types that have a published, deterministic encoder.
+/// Encoding of 32-bit floats to the types that have an encoder.
 ///
-/// Encoding is pure: to use several threads, give each a range of whole blocks.
+/// Encoding is pure, and a block depends on its own values only: to use several threads, give each a range of whole blocks.
 public enum Quantizer {
   /// True if there is an encoder of the type.
   public static func canEncode(_ type: TensorType) -> Bool {

@@ -18,3 +18,19 @@ struct SuperBlockScales {
     return (lowBits & 15 | (scaleByte >> 6) << 4, lowBits >> 4 | (minimumByte >> 6) << 4)
   }
 }
+
+extension SuperBlockScales {
+  /// Packs scales and minimums, whole numbers from 0 to 63, into 12 bytes.
+  @inline(__always)
+  static func store(
+    _ scales: InlineArray<8, Float>, _ minimums: InlineArray<8, Float>, into bytes: UnsafeMutableRawPointer
+  ) {
+    for quarter in 0..<4 {
+      let upperScale = UInt8(scales[quarter &+ 4])
+      let upperMinimum = UInt8(minimums[quarter &+ 4])
+      bytes.store(UInt8(scales[quarter]) | (upperScale >> 4) << 6, at: quarter)
+      bytes.store(UInt8(minimums[quarter]) | (upperMinimum >> 4) << 6, at: quarter &+ 4)
+      bytes.store(upperScale & 15 | upperMinimum << 4, at: quarter &+ 8)
+    }
+  }
+}

@@ -56,7 +56,7 @@ public final class LanguageModel: Sendable {
       let loader = WeightLoader(
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        backend: options.backend, cancellation: cancellation, progress: progress)
+        options: options.weights, cancellation: cancellation, progress: progress)
       let decoder = try architecture.loadDecoder(loader, loadsHead: true)
       try tokenizer.check(vocabularySize: decoder.vocabularySize, path: path)
       let endTokens = try EndTokens(checkpoint, tokenizer).ids

@@ -18,6 +18,8 @@ package final class ComputeContext {
   private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
   /// A number for each worker, for what must outlive a task; not initialised.
   let workerValues: UnsafeMutablePointer<Int>
+  /// Activations for products with quantised weights.
+  var quantizedRows = QuantizedRows()
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
@@ -57,6 +59,12 @@ package final class ComputeContext {
     // Doubled, so that a growing sequence doesn't allocate each time.
     if partialResults.count < count { partialResults = FloatBuffer(count: 2 * count) }
     return partialResults.base
+  }
+
+  /// Runs tasks on the calling thread, without anyone's help.
+  func onLeader(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
+    let bases = scratch(count: scratchCount)
+    for task in 0..<tasks { phase.run(task: task, worker: 0, scratch: bases[0]) }
   }
 
   /// Where each worker's scratch of at least `count` floats starts.

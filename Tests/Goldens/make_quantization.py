@@ -4,16 +4,21 @@ All files are little-endian and without a header:
   TYPE.blocks, TYPE.floats     blocks, and the float32 values they decode to
   TYPE.source, TYPE.encoded    float32 values, and the blocks they encode to
   tiles.weights, .scales, .floats    a 129 x 130 matrix in E4M3 with a scale for each tile of 128 x 128
+  search.source, search.errors    rows of 256 float32 values, four of each kind in SEARCH_KINDS, and the float32
+                                  squared errors [format, row] that ggml's quantisers make, for SEARCHED
 
 Values come from the gguf package (0.19) with numpy 2 and, for FP8, from torch. Formats that gguf doesn't decode
-(Q8_1, Q8_K, Q1_0, Q2_0) are decoded here by their definitions in ggml-common.h.
+(Q8_1, Q8_K, Q1_0, Q2_0) are decoded here by their definitions in ggml-common.h. MXFP4 and the formats whose
+blocks are searched for are encoded by ggml itself, in the library of llama-cpp-python (0.3.36).
 
 Usage: python3 Tests/Goldens/make_quantization.py
 """
 
+import ctypes
 import pathlib
 
 import gguf
+import llama_cpp
 import numpy as np
 import torch
 
@@ -162,6 +167,67 @@ def make_fp8():
     write("tiles.floats", (weights.to(torch.float32) * spread).numpy())
 
 
+SEARCHED = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"]
+
+
+def search_sources():
+    """Rows of 256 values by kind."""
+    random = np.random.default_rng(20240608)
+    normal = random.standard_normal((4, 256))
+    return {
+        "normal": normal * 0.02,
+        "uniform": random.uniform(-1, 1, (4, 256)),
+        "laplace": random.laplace(size=(4, 256)),
+        "heavy tails": random.standard_t(2, (4, 256)) * 0.01,
+        "positive": random.uniform(0.5, 1.5, (4, 256)),
+        "constant": random.standard_normal((4, 1)).repeat(256, 1),
+        "zero": np.array([[0.0], [-0.0], [0.0], [0.0]]).repeat(256, 1),
+        "tiny": random.standard_normal((4, 256)) * np.array([[1e-5], [1e-6], [1e-7], [1e-9]]),
+        "great": random.standard_normal((4, 256)) * 1e5,
+        "sparse": random.standard_normal((4, 256)) * (random.random((4, 256)) < 0.1),
+        "groups": random.standard_normal((4, 256)) * np.exp2(random.integers(-8, 3, (4, 16)).repeat(16, 1)),
+    }
+
+
+def ggml_quantize(name, rows):
+    """The blocks [row, bytes] that ggml makes of rows of values, without importance weights."""
+    library = pathlib.Path(llama_cpp.__file__).parent / "lib"
+    quantize = ctypes.CDLL(str(next(library.glob("libggml-base.*")))).ggml_quantize_chunk
+    quantize.restype = ctypes.c_size_t
+    pointer, size = ctypes.c_void_p, ctypes.c_int64
+    quantize.argtypes = [ctypes.c_int, pointer, pointer, size, size, size, pointer]
+    kind = gguf.GGMLQuantizationType[name]
+    values, block = gguf.GGML_QUANT_SIZES[kind]
+    rows = np.ascontiguousarray(rows, np.float32)
+    encoded = np.zeros((rows.shape[0], rows.shape[1] // values * block), np.uint8)
+    quantize(int(kind), rows.ctypes.data, encoded.ctypes.data, 0, *rows.shape, None)
+    return encoded
+
+
+def make_search():
+    source = np.concatenate(list(search_sources().values())).astype(np.float32)
+    errors = []
+    for name in SEARCHED:
+        values = gguf.quants.dequantize(ggml_quantize(name, source), gguf.GGMLQuantizationType[name])
+        errors.append(np.sum((values.astype(np.float64) - source) ** 2, axis=1))
+    write("search.source", source)
+    write("search.errors", np.array(errors, np.float32))
+
+
+def make_mxfp4():
+    random = np.random.default_rng(20240609)
+    values = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    midpoints = (values[1:] + values[:-1]) / 2
+    ties = np.concatenate([midpoints, -midpoints, [6, 4, -0.0], np.nextafter(np.float32(midpoints), 10)])
+    powers = np.exp2(random.integers(-100, 100, (8, 1)))
+    below = np.nextafter(np.exp2(np.arange(-3, 13, 2)).astype(np.float32), np.float32(0))
+    rows = [block_sources(), np.resize(ties, (8, 32)) * powers, np.repeat(below[:, None], 32, 1)]
+    rows.append(random.standard_normal((8, 32)) * np.exp2(random.integers(-120, 120, (8, 1))))
+    source = np.concatenate(rows).astype(np.float32)
+    write("MXFP4.source", source)
+    write("MXFP4.encoded", ggml_quantize("MXFP4", source))
+
+
 def write(name, array):
     (FOLDER / name).write_bytes(np.ascontiguousarray(array).tobytes())
 
@@ -176,6 +242,8 @@ def main():
         for name in ["F16", "BF16"]:
             make_encoded(name, float_sources())
     make_fp8()
+    make_mxfp4()
+    make_search()
 
 
 main()

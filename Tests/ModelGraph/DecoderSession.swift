@@ -13,14 +13,16 @@ final class DecoderSession {
 
   init(
     path: String, _ set: InstructionSet? = nil, threads: Int = 2, loadsHead: Bool = true,
-    backend: MatmulBackend = .native
+    backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true
   ) throws {
     team = ThreadTeam()
     context = ComputeContext(
       team: team, threads: threads, kernels: try KernelTable.table(for: set ?? .preferred))
     let checkpoint = try Checkpoint(path: path)
     let loader = WeightLoader(
-      checkpoint: checkpoint, context: context, backend: backend, cancellation: cancellation, progress: nil)
+      checkpoint: checkpoint, context: context,
+      options: WeightOptions(backend: backend, precision: precision, packs: packs),
+      cancellation: cancellation, progress: nil)
     decoder = try ArchitectureRegistry.decoder(for: checkpoint).loadDecoder(loader, loadsHead: loadsHead)
     workspace = DecoderWorkspace(for: decoder)
   }

@@ -3,7 +3,11 @@ import SalanganeQuantization
 import Testing
 
 @Suite struct QuantizerTests {
-  static let blockTypes: [TensorType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0]
+  /// Types whose blocks follow from the values without a choice.
+  static let determinedTypes: [TensorType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .mxfp4]
+  /// Types whose blocks are searched for, in the order of the goldens.
+  static let searchedTypes: [TensorType] = [.q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_NL, .iq4_XS]
+  static let blockTypes = determinedTypes + searchedTypes
   static let encodable: [TensorType] = [.f32, .f16, .bf16] + blockTypes
 
   /// Encodes values to bytes that start at an odd address.
@@ -19,7 +23,7 @@ import Testing
     return Array(bytes[1..<(size + 1)])
   }
 
-  @Test(arguments: [TensorType.f16, .bf16] + blockTypes)
+  @Test(arguments: [TensorType.f16, .bf16] + determinedTypes)
   func valuesEncodeToTheReferenceBitForBit(_ type: TensorType) throws {
     let source = try Goldens.floats("\(type.name).source")
     let expected = try Goldens.bytes("\(type.name).encoded")
@@ -28,12 +32,71 @@ import Testing
   }
 
   @Test(arguments: TensorType.allCases)
-  func onlyDeterministicTypesEncode(_ type: TensorType) throws {
+  func noOtherTypesEncode(_ type: TensorType) throws {
     #expect(Quantizer.canEncode(type) == Self.encodable.contains(type))
     guard !Self.encodable.contains(type) else { return }
     #expect(throws: QuantizationError.cannotEncode(type)) {
       _ = try encode(type, [Float](repeating: 0, count: type.valuesPerBlock))
     }
+  }
+
+  /// Encodes values and gives what the blocks decode to.
+  private func roundTrip(_ type: TensorType, _ values: [Float]) throws -> [Float] {
+    let bytes = try encode(type, values)
+    var decoded = [Float](repeating: .nan, count: values.count)
+    try bytes.withUnsafeBytes { source in
+      try decoded.withUnsafeMutableBufferPointer { try Dequantizer.decode(type, source, into: $0) }
+    }
+    return decoded
+  }
+
+  /// The squared error of each row of 256 values.
+  private func rowErrors(_ values: [Float], _ expected: [Float]) -> [Double] {
+    stride(from: 0, to: expected.count, by: 256).map { start in
+      (start..<start + 256).reduce(0) { $0 + pow2(Double(values[$1]) - Double(expected[$1])) }
+    }
+  }
+
+  private func pow2(_ value: Double) -> Double { value * value }
+
+  @Test(arguments: searchedTypes)
+  func searchedBlocksAreAsCloseAsTheReferences(_ type: TensorType) throws {
+    let source = try Goldens.floats("search.source")
+    let rows = source.count / 256
+    let position = try #require(Self.searchedTypes.firstIndex(of: type)) * rows
+    let reference = try Goldens.floats("search.errors")[position..<(position + rows)].map(Double.init)
+    let errors = rowErrors(try roundTrip(type, source), source)
+    // Four rows of a kind together: normal, uniform, heavy-tailed, constant, tiny values and others.
+    #expect(rows == 44)
+    for first in stride(from: 0, to: rows, by: 4) {
+      let error = errors[first..<first + 4].reduce(0, +)
+      let limit = reference[first..<first + 4].reduce(0, +)
+      #expect(error <= limit * 1.000_001, "rows from \(first)")
+    }
+  }
+
+  @Test(arguments: searchedTypes)
+  func zerosStayZero(_ type: TensorType) throws {
+    let values: [Float] = (0..<256).map { $0 % 3 == 0 ? -0.0 : 0 }
+    #expect(try roundTrip(type, values).allSatisfy { $0 == 0 })
+  }
+
+  @Test(arguments: searchedTypes)
+  func aBlockDependsOnItsOwnValuesOnly(_ type: TensorType) throws {
+    let source = Array(try Goldens.floats("search.source")[..<(256 * 6)])
+    let together = try encode(type, source)
+    let apart = try stride(from: 0, to: source.count, by: 256).flatMap { start in
+      try encode(type, Array(source[start..<start + 256]))
+    }
+    #expect(together == apart)
+  }
+
+  @Test(arguments: searchedTypes)
+  func valuesBelowWhatHalvesHoldKeepTheLeastScale(_ type: TensorType) throws {
+    // A super-scale that rounds to zero would make zeros of values that its least multiples hold.
+    let values = (0..<256).map { Float($0 % 2 == 0 ? 1 : -1) * 0x1p-18 }
+    let decoded = try roundTrip(type, values)
+    #expect(zip(decoded, values).allSatisfy { ($0 - $1).magnitude < $1.magnitude / 2 })
   }
 
   @Test(arguments: [TensorType.f32, .f16, .bf16])
@@ -81,19 +144,20 @@ import Testing
     let greatestMagnitude = Quantizer.format(of: type)?.greatestMagnitude
     let greatest = try #require(greatestMagnitude)
     for bad in [Float.nan, .infinity, -.infinity, greatest.nextUp, -greatest.nextUp] {
-      var values = [Float](repeating: 1, count: 64)
+      var values = [Float](repeating: 1, count: 256)
       values[45] = bad
       #expect(throws: QuantizationError.notRepresentable(type, index: 45)) { _ = try encode(type, values) }
     }
     // The greatest magnitude itself still decodes to finite values.
     for extreme in [greatest, -greatest] {
-      var values = [Float](repeating: -extreme, count: 32)
+      var values = [Float](repeating: -extreme, count: 256)
       values[3] = extreme
-      let bytes = try encode(type, values)
-      try bytes.withUnsafeBytes { source in
-        try values.withUnsafeMutableBufferPointer { try Dequantizer.decode(type, source, into: $0) }
-      }
-      #expect(values.allSatisfy { $0.isFinite })
+      #expect(try roundTrip(type, values).allSatisfy { $0.isFinite })
+      // Nothing else in the block: the scale is all that this value needs.
+      values = [Float](repeating: 0, count: 256)
+      values[3] = extreme
+      let decoded = try roundTrip(type, values)
+      #expect((decoded[3] - extreme).magnitude <= greatest / 3)
     }
   }
 
@@ -108,11 +172,17 @@ import Testing
     var bytes = [UInt8](repeating: 0, count: type.bytesPerBlock)
     for first in extremes {
       for second in extremes {
-        let values = (0..<32).map { $0 % 3 == 0 ? first : second }
+        let values = (0..<type.valuesPerBlock).map { $0 % 3 == 0 ? first : second }
         format.encode(values, into: &bytes)
       }
     }
-    // The last block is of -1e30 only: it decodes to infinity or NaN, nothing plausible.
+  }
+
+  @Test(arguments: [TensorType.q4_0, .q4_1, .q5_0, .q5_1, .q8_0])
+  func whatIsTooGreatDoesNotBecomePlausible(_ type: TensorType) throws {
+    let format = try #require(Quantizer.format(of: type))
+    var bytes = [UInt8](repeating: 0, count: type.bytesPerBlock)
+    format.encode([Float](repeating: -1e30, count: 32), into: &bytes)
     var decoded = [Float](repeating: 0, count: 32)
     format.decode(bytes, into: &decoded)
     #expect(!decoded.contains { $0.isFinite })

@@ -54,7 +54,7 @@ func worstDifference(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Fl
     let checkpoint = try Checkpoint(path: model.url.path)
     let encoder = try ArchitectureRegistry.encoder(for: checkpoint).loadEncoder(
       WeightLoader(
-        checkpoint: checkpoint, context: context, backend: .native, cancellation: Cancellation(),
+        checkpoint: checkpoint, context: context, options: WeightOptions(), cancellation: Cancellation(),
         progress: nil))
     var workspace = EncoderWorkspace(for: encoder)
     for (index, ids) in sequences.enumerated() {

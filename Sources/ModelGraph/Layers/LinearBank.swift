@@ -12,9 +12,9 @@ package struct LinearBank: Sendable {
   /// Output features of each.
   package let outputs: Int
   /// Input features of each.
-  package var inputs: Int { all.inputs }
+  package let inputs: Int
 
-  private let all: Linear
+  private let weights: Linear.Weights
 
   /// Loads a bank.
   ///
@@ -31,8 +31,9 @@ package struct LinearBank: Sendable {
     self.count = count
     self.outputs = outputs
     let padded = (outputs + 15) & ~15
-    all = Linear(
-      outputs: count * padded, inputs: inputs, bias: nil, backend: backend, context: context
+    self.inputs = inputs
+    weights = Linear.Weights(
+      rows: count * padded, columns: inputs, backend: backend, context: context
     ) { row, destination in
       let feature = row % padded
       if feature < outputs {
@@ -44,7 +45,7 @@ package struct LinearBank: Sendable {
   }
 
   /// Bytes that the weights take in memory.
-  package var byteCount: Int { all.byteCount }
+  package var byteCount: Int { weights.byteCount }
 
   /// Panels of a member's weights: a member begins with panel `panels * member`.
   package var panels: Int { (outputs + 15) / 16 }
@@ -58,9 +59,10 @@ package struct LinearBank: Sendable {
     _ product: GroupedProduct, _ groups: UnsafeMutableBufferPointer<ProductGroup>, _ context: ComputeContext
   ) {
     precondition(product.outputs == outputs)
-    switch all.weights {
+    switch weights {
     case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
     case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+    case .quantized: preconditionFailure("a bank is loaded as floats")
     }
   }
 }
@@ -69,7 +71,7 @@ extension LinearBank: HeadMatrices {
   package func copyRows(
     ofHead head: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) {
-    switch all.weights {
+    switch weights {
     case .packed(let matrix):
       for panel in 0..<panels {
         matrix.copyRows(
@@ -77,6 +79,7 @@ extension LinearBank: HeadMatrices {
       }
     case .dense(let matrix):
       destination.update(from: matrix.row(head * panels * 16), count: outputs * inputs)
+    case .quantized: preconditionFailure("a bank is loaded as floats")
     }
   }
 }
