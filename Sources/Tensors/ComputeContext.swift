@@ -20,6 +20,8 @@ package final class ComputeContext {
   let workerValues: UnsafeMutablePointer<Int>
   /// Activations for products with quantised weights.
   var quantizedRows = QuantizedRows()
+  /// The same for several products at once.
+  var groupRows = QuantizedRows()
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {

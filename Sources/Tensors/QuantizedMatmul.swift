@@ -70,7 +70,7 @@ extension ComputeContext {
 }
 
 /// What the kernels of a form need to know of the sums of a block's activations.
-private struct Auxiliary {
+struct Auxiliary {
   let kernels: KernelTable
   let quantized: QuantizedKernels
 
@@ -91,15 +91,18 @@ private struct Auxiliary {
 }
 
 /// How panels are cut into tasks for a product with few rows.
-private struct VectorPlan {
+struct VectorPlan {
   let panels: Int
   let panelsPerTask: Int
   let tasks: Int
 
   init(panels: Int, threads: Int) {
-    self.panels = panels
     // A few for each thread even out their speeds; long runs let the memory stream.
-    let wanted = threads == 1 ? 1 : threads * 4
+    self.init(panels: panels, wanted: threads == 1 ? 1 : threads * 4)
+  }
+
+  init(panels: Int, wanted: Int) {
+    self.panels = panels
     panelsPerTask = (panels + wanted - 1) / wanted
     tasks = (panels + panelsPerTask - 1) / panelsPerTask
   }
@@ -111,7 +114,7 @@ private struct VectorPlan {
 }
 
 /// A product of up to three rows, cut into runs of panels.
-private struct QuantizedVectorPhase: ScratchPhase {
+struct QuantizedVectorPhase: ScratchPhase {
   /// Panels that are brought into form at a time if the weights aren't packed.
   static let panelsPerPass = 4
 
@@ -168,7 +171,7 @@ private struct QuantizedVectorPhase: ScratchPhase {
 
 /// How a product with many rows is cut into tasks: blocks of rows whose codes fit the second-level cache, and groups
 /// of panels where there are too few blocks to keep every thread busy.
-private struct TilePlan {
+struct TilePlan {
   /// Bytes of activation codes that a task may hold.
   static let blockBytes = 512 << 10
   /// Tiles of 12 rows that make unpacking a panel worth it.
@@ -183,13 +186,16 @@ private struct TilePlan {
   let tasks: Int
 
   init(x: QuantizedRows, panels: Int, threads: Int) {
+    self.init(x: x, panels: panels, wanted: threads == 1 ? 1 : threads * Self.tasksPerThread)
+  }
+
+  init(x: QuantizedRows, panels: Int, wanted: Int) {
     tiles = x.blocks
     self.panels = panels
     let most = max(Self.fewestTiles, Self.blockBytes / (x.groups * 32 * x.step))
     let parts = (tiles + most - 1) / most
     tilesPerTask = (tiles + parts - 1) / parts
     let blocks = (tiles + tilesPerTask - 1) / tilesPerTask
-    let wanted = threads == 1 ? 1 : threads * Self.tasksPerThread
     let groups = max(1, min((wanted + blocks - 1) / blocks, (panels + 1) / 2))
     // Whole pairs of panels, the tile of the widest kernels.
     panelsPerTask = ((panels + groups - 1) / groups + 1) & ~1
@@ -199,7 +205,7 @@ private struct TilePlan {
 }
 
 /// A product of many rows, cut into tasks.
-private struct QuantizedTilePhase: ScratchPhase {
+struct QuantizedTilePhase: ScratchPhase {
   /// Groups of 32 inputs that are unpacked at a time: with two panels, 16 KB of codes.
   static let groupsPerPass = 16
   /// Panels that are unpacked together.
@@ -213,6 +219,8 @@ private struct QuantizedTilePhase: ScratchPhase {
   let activation: Activation
   let out: UnsafeMutablePointer<Float>
   let stride: Int
+  /// What is added to the number of a block where products share workers.
+  var firstBlock = 0
   /// For which block of rows each worker's scratch holds the auxiliary sums.
   let prepared: UnsafeMutablePointer<Int>
   let quantized: QuantizedKernels
@@ -252,8 +260,8 @@ private struct QuantizedTilePhase: ScratchPhase {
       codes: scratch, scales: scratch + codeFloats,
       minimums: scratch + (codeFloats + Self.panelsPerPass * Self.groupsPerPass * 32))
     let sums = scratch + Self.tileFloats
-    if prepared[worker] != block {
-      prepared[worker] = block
+    if prepared[worker] != firstBlock + block {
+      prepared[worker] = firstBlock + block
       for tile in tiles {
         auxiliary.fill(x, tile, sums + (tile - firstTile) * auxiliary.count(x))
       }

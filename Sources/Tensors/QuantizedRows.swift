@@ -10,6 +10,8 @@ package struct QuantizedRows: Sendable {
   static let vectorRows = 3
 
   private var buffer = FloatBuffer(count: 0)
+  /// Where the first block begins, in words.
+  private var offset = 0
   /// How many rows there are.
   private(set) var rows = 0
   /// Groups of 32 inputs, padding included.
@@ -28,24 +30,42 @@ package struct QuantizedRows: Sendable {
   /// Makes room for `rows` rows of `columns` columns.
   mutating func reserve(rows: Int, columns: Int) {
     self.rows = rows
-    groups = (columns + 255) / 256 * 8
-    let words = blocks * blockWords
+    groups = Self.groups(columns: columns)
+    reserve(words: words)
+  }
+
+  /// Makes room for some words, which `part` then divides.
+  mutating func reserve(words: Int) {
     if buffer.count < words { buffer = FloatBuffer(count: words + words / 4) }
+  }
+
+  private static func groups(columns: Int) -> Int { (columns + 255) / 256 * 8 }
+
+  /// Words that the rows take.
+  var words: Int { blocks * blockWords }
+
+  /// Rows of their own in a part of the memory, from word `offset` on.
+  func part(from offset: Int, rows: Int, columns: Int) -> QuantizedRows {
+    var part = self
+    part.offset = offset
+    part.rows = rows
+    part.groups = Self.groups(columns: columns)
+    return part
   }
 
   /// The codes of a block, `[8 * groups, step]`.
   func codes(_ block: Int) -> UnsafeMutablePointer<UInt32> {
-    UnsafeMutableRawPointer(buffer.base + block * blockWords).assumingMemoryBound(to: UInt32.self)
+    UnsafeMutableRawPointer(buffer.base + (offset + block * blockWords)).assumingMemoryBound(to: UInt32.self)
   }
 
   /// The scales of a block, `[groups, step]`.
   func scales(_ block: Int) -> UnsafeMutablePointer<Float> {
-    buffer.base + (block * blockWords + 8 * groups * step)
+    buffer.base + (offset + block * blockWords + 8 * groups * step)
   }
 
   /// The sums of a block's codes, `[2 * groups, step]`.
   func sums(_ block: Int) -> UnsafeMutablePointer<Int32> {
-    UnsafeMutableRawPointer(buffer.base + (block * blockWords + 9 * groups * step))
+    UnsafeMutableRawPointer(buffer.base + (offset + block * blockWords + 9 * groups * step))
       .assumingMemoryBound(to: Int32.self)
   }
 

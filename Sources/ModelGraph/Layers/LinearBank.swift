@@ -5,8 +5,17 @@ import SalanganeTensors
 /// mixture, or the heads of an attention. Each row of an input goes through one of them.
 ///
 /// How weights are stored is `Linear`'s business: the bank is one layer with the features of all members, each
-/// from a multiple of 16 on.
+/// from a multiple of 16 on. As there, output features may come in several runs whose weights have different forms.
 package struct LinearBank: Sendable {
+  /// Some output features of all members.
+  struct Run: Sendable {
+    let weights: Linear.Weights
+    /// Output features of each member.
+    let outputs: Int
+    /// Where the weights came from; nil if they can be had from `weights`.
+    let source: (any MemberRows)?
+  }
+
   /// How many layers there are.
   package let count: Int
   /// Output features of each.
@@ -14,72 +23,71 @@ package struct LinearBank: Sendable {
   /// Input features of each.
   package let inputs: Int
 
-  private let weights: Linear.Weights
+  let runs: [Run]
 
-  /// Loads a bank.
-  ///
-  /// - Parameters:
-  ///   - count: How many layers there are.
-  ///   - outputs: Output features of each.
-  ///   - inputs: Input features of each.
-  ///   - decodeRow: Writes the `inputs` weights of one output feature of a member; called from the team's
-  ///     threads.
-  package init(
-    count: Int, outputs: Int, inputs: Int, backend: MatmulBackend, context: ComputeContext,
-    decodeRow: (_ member: Int, _ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
-  ) {
+  /// Puts runs together.
+  init(_ runs: [Run], count: Int, inputs: Int) {
+    self.runs = runs
     self.count = count
-    self.outputs = outputs
-    let padded = (outputs + 15) & ~15
     self.inputs = inputs
-    weights = Linear.Weights(
-      rows: count * padded, columns: inputs, backend: backend, context: context
-    ) { row, destination in
-      let feature = row % padded
-      if feature < outputs {
-        decodeRow(row / padded, feature, destination)
-      } else {
-        destination.update(repeating: 0, count: inputs)
-      }
-    }
+    outputs = runs.reduce(0) { $0 + $1.outputs }
   }
 
   /// Bytes that the weights take in memory.
-  package var byteCount: Int { weights.byteCount }
+  package var byteCount: Int { runs.reduce(0) { $0 + $1.weights.byteCount } }
 
-  /// Panels of a member's weights: a member begins with panel `panels * member`.
-  package var panels: Int { (outputs + 15) / 16 }
-
-  /// Runs every group through the member that its first panel belongs to.
+  /// Runs every group through its member.
   ///
   /// - Parameters:
-  ///   - product: What the groups have in common; its `outputs` are the bank's.
+  ///   - x: The groups' input: how far its rows are apart, and what is done to them.
+  ///   - outStride: Floats from one row of the results to the next.
   ///   - groups: The groups.
   package func callAsFunction(
-    _ product: GroupedProduct, _ groups: UnsafeMutableBufferPointer<ProductGroup>, _ context: ComputeContext
+    _ input: GroupedProduct.Input = .plain, xStride: Int, outStride: Int,
+    _ groups: UnsafeMutableBufferPointer<ProductGroup>, _ context: ComputeContext
   ) {
-    precondition(product.outputs == outputs)
-    switch weights {
-    case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
-    case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
-    case .quantized: preconditionFailure("a bank is loaded as floats")
+    var first = 0
+    var isQuantized = false
+    for run in runs {
+      let product = GroupedProduct(
+        xStride: xStride, input: input, outputs: run.outputs, firstColumn: first, outStride: outStride)
+      switch run.weights {
+      case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+      case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+      case .quantized(let matrix):
+        if !isQuantized { context.quantize(product, columns: inputs, groups: groups) }
+        isQuantized = true
+        context.multiplyQuantized(product, matrix, groups: groups)
+      }
+      first += run.outputs
     }
   }
+}
+
+/// The rows of a bank's members.
+protocol MemberRows: Sendable {
+  /// Writes the weights of one output feature of a member.
+  func decode(_ member: Int, _ row: Int, into destination: UnsafeMutablePointer<Float>)
 }
 
 extension LinearBank: HeadMatrices {
   package func copyRows(
     ofHead head: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) {
-    switch weights {
-    case .packed(let matrix):
-      for panel in 0..<panels {
-        matrix.copyRows(
-          ofPanel: head * panels + panel, to: destination + panel * 16 * inputs, kernels: kernels)
+    var place = destination
+    for run in runs {
+      let panels = (run.outputs + 15) / 16
+      switch run.weights {
+      case .packed(let matrix):
+        for panel in 0..<panels {
+          matrix.copyRows(
+            ofPanel: head * panels + panel, to: place + panel * 16 * inputs, kernels: kernels)
+        }
+      case .dense(let matrix): place.update(from: matrix.row(head * panels * 16), count: run.outputs * inputs)
+      case .quantized:
+        for row in 0..<run.outputs { run.source?.decode(head, row, into: place + row * inputs) }
       }
-    case .dense(let matrix):
-      destination.update(from: matrix.row(head * panels * 16), count: outputs * inputs)
-    case .quantized: preconditionFailure("a bank is loaded as floats")
+      place += run.outputs * inputs
     }
   }
 }
