@@ -50,10 +50,8 @@ extension WeightLoader {
 
   /// The packed form that a matrix has in all members; nil if it is to be floats.
   private func form(of members: [[RowSource]], part: Int) -> QuantizedFormat? {
-    guard let form = members[0][part].quantizedForm(options), members[0][part].rows % 16 == 0,
-      members.allSatisfy({ $0[part].quantizedForm(options) == form })
-    else { return nil }
-    return form
+    let form = members[0][part].quantizedForm(options)
+    return members.allSatisfy { $0[part].quantizedForm(options) == form } ? form : nil
   }
 
   private func run(_ rows: BankRows, form: QuantizedFormat?, inputs: Int) -> LinearBank.Run {
@@ -64,16 +62,17 @@ extension WeightLoader {
       return bank.runs[0]
     }
     let matrix = QuantizedMatrix(
-      form, rows: rows.count * rows.outputs, columns: inputs, packs: options.packs, source: rows,
+      form, rows: rows.count * rows.padded, columns: inputs, packs: options.packs, source: rows,
       context: context)
     return LinearBank.Run(weights: .quantized(matrix), outputs: rows.outputs, source: rows)
   }
 }
 
-/// The rows of all members, one member after the other.
+/// The rows of all members, each member's from a multiple of 16 on.
 private struct BankRows: MemberRows, QuantizedRowSource {
   private let members: [RowTable]
   let outputs: Int
+  var padded: Int { (outputs + 15) & ~15 }
   var count: Int { members.count }
 
   init(_ members: [RowTable], outputs matrices: some Sequence<RowSource>) {
@@ -86,6 +85,8 @@ private struct BankRows: MemberRows, QuantizedRowSource {
   }
 
   func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
-    members[row / outputs].split(row % outputs, codes: codes, scales: scales)
+    // Rows in between keep the zeros that they are given.
+    guard row % padded < outputs else { return }
+    members[row / padded].split(row % padded, codes: codes, scales: scales)
   }
 }

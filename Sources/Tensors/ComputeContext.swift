@@ -18,10 +18,10 @@ package final class ComputeContext {
   private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
   /// A number for each worker, for what must outlive a task; not initialised.
   let workerValues: UnsafeMutablePointer<Int>
-  /// Activations for products with quantised weights.
-  var quantizedRows = QuantizedRows()
-  /// The same for several products at once.
-  var groupRows = QuantizedRows()
+  /// Memory for activations of products with quantised weights.
+  private var activations = FloatBuffer(count: 0)
+  /// The rows and columns of activations that were quantised last.
+  private var quantizedShape = (rows: 0, columns: 0)
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
@@ -61,6 +61,24 @@ package final class ComputeContext {
     // Doubled, so that a growing sequence doesn't allocate each time.
     if partialResults.count < count { partialResults = FloatBuffer(count: 2 * count) }
     return partialResults.base
+  }
+
+  /// Memory for `words` words of quantised activations; what was there is lost.
+  func activationWords(_ words: Int) -> UnsafeMutablePointer<Float> {
+    quantizedShape = (0, 0)
+    if activations.count < words { activations = FloatBuffer(count: words + words / 4) }
+    return activations.base
+  }
+
+  /// Makes room for activations of that shape.
+  func reserveQuantizedRows(_ rows: Int, columns: Int) {
+    _ = activationWords(QuantizedRows.wordCount(rows: rows, columns: columns))
+    quantizedShape = (rows, columns)
+  }
+
+  /// The activations that were quantised last.
+  var quantizedRows: QuantizedRows {
+    QuantizedRows(base: activations.base, rows: quantizedShape.rows, columns: quantizedShape.columns)
   }
 
   /// Runs tasks on the calling thread, without anyone's help.

@@ -15,7 +15,7 @@ package struct ProductGroup {
   package var rows: Int
   /// The number of the group's first task; set by the product.
   var firstTask = 0
-  /// Where the group's rows lie once they are quantised, in words.
+  /// Where the group's rows begin among all that are quantised, in words; set by the product.
   var firstWord = 0
 
   /// Describes a group.
@@ -185,7 +185,7 @@ private struct GroupedPhase: ScratchPhase {
   let packed: UnsafeMutablePointer<Int>
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    let group = groups.group(of: task)
+    let group = groups.group(ofTask: task)
     let block = (task - group.firstTask) / plan.parts
     let part = (task - group.firstTask) % plan.parts
     let firstRow = block * plan.blockRows
@@ -249,7 +249,7 @@ private struct GroupedPhase: ScratchPhase {
 
 extension UnsafeBufferPointer<ProductGroup> {
   /// The group that a task belongs to: the last that begins with it or before it, and isn't empty.
-  func group(of task: Int) -> ProductGroup {
+  func group(ofTask task: Int) -> ProductGroup {
     var low = 0
     var high = count
     while high - low > 1 {

@@ -46,13 +46,10 @@ package struct QuantizedMatrix: Sendable {
   /// How weights are packed.
   package let format: QuantizedFormat
   /// Output features.
-  package private(set) var rows: Int
+  package let rows: Int
   /// Input features, a multiple of 32.
   package let columns: Int
   private let storage: Storage
-  /// The first panel of the storage that is used, and the rows of all.
-  private var firstPanel = 0
-  private let storedRows: Int
 
   /// Panels of 16 output features.
   package var panels: Int { (rows + 15) / 16 }
@@ -60,6 +57,10 @@ package struct QuantizedMatrix: Sendable {
   package var groups: Int { Self.groups(columns: columns, format) }
   /// Bytes from one panel to the next.
   package var panelStride: Int { groups / format.shape.groupsPerRecord * format.shape.recordBytes }
+  /// Whether the weights are packed in memory of their own.
+  package var isPacked: Bool {
+    if case .packed = storage { true } else { false }
+  }
   /// Bytes that the weights take in memory of their own.
   package var byteCount: Int {
     switch storage {
@@ -88,7 +89,6 @@ package struct QuantizedMatrix: Sendable {
     self.format = format
     self.rows = rows
     self.columns = columns
-    storedRows = rows
     guard packs else {
       storage = .mapped(source)
       return
@@ -105,26 +105,13 @@ package struct QuantizedMatrix: Sendable {
     }
   }
 
-  /// Some of the rows, in the same memory.
-  ///
-  /// - Parameters:
-  ///   - panel: The panel with which they begin.
-  ///   - count: How many they are.
-  func rows(fromPanel panel: Int, count: Int) -> QuantizedMatrix {
-    precondition(panel >= 0 && panel * 16 + count <= rows)
-    var part = self
-    part.firstPanel += panel
-    part.rows = count
-    return part
-  }
-
   /// Floats of scratch that `panels(_:scratch:)` needs for a number of panels.
   func scratchCount(panels: Int) -> Int {
     switch storage {
     case .packed: 0
     case .mapped:
       panels * panelStride / MemoryLayout<Float>.stride
-        + PanelPacker(format: format, rows: storedRows, columns: columns).scratchCount
+        + PanelPacker(format: format, rows: rows, columns: columns).scratchCount
     }
   }
 
@@ -132,13 +119,13 @@ package struct QuantizedMatrix: Sendable {
   func panels(_ range: Range<Int>, scratch: UnsafeMutablePointer<Float>) -> UnsafeRawPointer {
     switch storage {
     case .packed(let buffer):
-      return UnsafeRawPointer(buffer.base) + (firstPanel + range.lowerBound) * panelStride
+      return UnsafeRawPointer(buffer.base) + range.lowerBound * panelStride
     case .mapped(let source):
-      let packer = PanelPacker(format: format, rows: storedRows, columns: columns)
+      let packer = PanelPacker(format: format, rows: rows, columns: columns)
       let out = UnsafeMutableRawPointer(scratch)
       let rest = scratch + range.count * panelStride / MemoryLayout<Float>.stride
       for (index, panel) in range.enumerated() {
-        packer.pack(firstPanel + panel, from: source, scratch: rest, to: out + index * panelStride)
+        packer.pack(panel, from: source, scratch: rest, to: out + index * panelStride)
       }
       return UnsafeRawPointer(out)
     }

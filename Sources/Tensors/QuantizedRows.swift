@@ -1,95 +1,83 @@
 import SalanganeKernels
 
-/// Activations as signed bytes, packed for products with quantised weights: memory that is reused from product to
-/// product.
+/// Activations as signed bytes, packed for products with quantised weights, in memory that someone else owns.
 ///
 /// Rows go in blocks of 12, or all in one if there are no more than three. Inputs are padded with zeros to a multiple
 /// of 256.
-package struct QuantizedRows: Sendable {
+struct QuantizedRows {
   /// Rows that are multiplied with weights as they are packed.
   static let vectorRows = 3
 
-  private var buffer = FloatBuffer(count: 0)
-  /// Where the first block begins, in words.
-  private var offset = 0
+  private let base: UnsafeMutablePointer<Float>
   /// How many rows there are.
-  private(set) var rows = 0
+  let rows: Int
   /// Groups of 32 inputs, padding included.
-  private(set) var groups = 0
+  let groups: Int
 
-  init() {}
-
-  /// Rows that stand side by side in a block.
-  var step: Int { rows <= Self.vectorRows ? rows : KernelTable.packedRows }
-  /// How many blocks there are.
-  var blocks: Int { (rows + step - 1) / max(step, 1) }
-
-  /// Words of a block: codes, scales, and the sums of each half of a group.
-  private var blockWords: Int { step * groups * 11 }
-
-  /// Makes room for `rows` rows of `columns` columns.
-  mutating func reserve(rows: Int, columns: Int) {
+  /// Describes rows from `base` on, where there is room for `wordCount` words.
+  init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+    self.base = base
     self.rows = rows
     groups = Self.groups(columns: columns)
-    reserve(words: words)
-  }
-
-  /// Makes room for some words, which `part` then divides.
-  mutating func reserve(words: Int) {
-    if buffer.count < words { buffer = FloatBuffer(count: words + words / 4) }
   }
 
   private static func groups(columns: Int) -> Int { (columns + 255) / 256 * 8 }
-
-  /// Words that the rows take.
-  var words: Int { blocks * blockWords }
-
-  /// Rows of their own in a part of the memory, from word `offset` on.
-  func part(from offset: Int, rows: Int, columns: Int) -> QuantizedRows {
-    var part = self
-    part.offset = offset
-    part.rows = rows
-    part.groups = Self.groups(columns: columns)
-    return part
+  private static func step(rows: Int) -> Int { rows <= vectorRows ? rows : KernelTable.packedRows }
+  private static func blocks(rows: Int) -> Int {
+    let step = step(rows: rows)
+    return (rows + step - 1) / max(step, 1)
   }
+
+  /// Words that rows take: codes, scales, and the sums of each half of a group.
+  static func wordCount(rows: Int, columns: Int) -> Int {
+    blocks(rows: rows) * step(rows: rows) * groups(columns: columns) * 11
+  }
+
+  /// Rows that stand side by side in a block.
+  var step: Int { Self.step(rows: rows) }
+  /// How many blocks there are.
+  var blocks: Int { Self.blocks(rows: rows) }
+  /// Whether the rows are multiplied with weights as they are packed.
+  var areFew: Bool { rows <= Self.vectorRows }
+
+  private var blockWords: Int { step * groups * 11 }
 
   /// The codes of a block, `[8 * groups, step]`.
   func codes(_ block: Int) -> UnsafeMutablePointer<UInt32> {
-    UnsafeMutableRawPointer(buffer.base + (offset + block * blockWords)).assumingMemoryBound(to: UInt32.self)
+    UnsafeMutableRawPointer(base + block * blockWords).assumingMemoryBound(to: UInt32.self)
   }
 
   /// The scales of a block, `[groups, step]`.
   func scales(_ block: Int) -> UnsafeMutablePointer<Float> {
-    buffer.base + (offset + block * blockWords + 8 * groups * step)
+    base + (block * blockWords + 8 * groups * step)
   }
 
   /// The sums of a block's codes, `[2 * groups, step]`.
   func sums(_ block: Int) -> UnsafeMutablePointer<Int32> {
-    UnsafeMutableRawPointer(buffer.base + (offset + block * blockWords + 9 * groups * step))
+    UnsafeMutableRawPointer(base + (block * blockWords + 9 * groups * step))
       .assumingMemoryBound(to: Int32.self)
   }
 
   /// The rows of a block that are in use.
   func rowCount(_ block: Int) -> Int { min(step, rows - block * step) }
 
-  /// Quantises the rows of a block.
+  /// Quantises a row.
   ///
   /// - Parameters:
-  ///   - x: The first of them, `[rowCount, columns]`.
+  ///   - x: `columns` floats.
   ///   - columns: A multiple of 32.
-  func fill(
-    _ block: Int, _ x: UnsafePointer<Float>, stride: Int, columns: Int, _ kernels: KernelTable
-  ) {
+  func fill(_ row: Int, _ x: UnsafePointer<Float>, columns: Int, _ kernels: KernelTable) {
     let used = columns / 32
-    let codes = codes(block)
-    let scales = scales(block)
-    let sums = sums(block)
-    kernels.quantizeActivations(rowCount(block), used, x, stride, step, codes, scales, sums)
-    let padding = groups - used
-    guard padding > 0 else { return }
-    (codes + 8 * used * step).update(repeating: 0, count: 8 * padding * step)
-    (scales + used * step).update(repeating: 0, count: padding * step)
-    (sums + 2 * used * step).update(repeating: 0, count: 2 * padding * step)
+    let codes = codes(row / step) + row % step
+    let scales = scales(row / step) + row % step
+    let sums = sums(row / step) + row % step
+    kernels.quantizeActivations(1, used, x, 0, step, codes, scales, sums)
+    for group in used..<groups {
+      for word in 0..<8 { codes[(group * 8 + word) * step] = 0 }
+      scales[group * step] = 0
+      sums[2 * group * step] = 0
+      sums[(2 * group + 1) * step] = 0
+    }
   }
 
   /// What the codes of a row leave over: `x - scale * code`.
@@ -142,23 +130,21 @@ struct RowQuantization: ScratchPhase {
   var scratchCount: Int {
     switch source {
     case .rows: 0
-    case .gated: rows.step * source.columns
+    case .gated: source.columns
     }
   }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let columns = source.columns
     let first = task * rows.step
-    switch source {
-    case .rows(let x): rows.fill(task, x.row(first), stride: x.stride, columns: columns, kernels)
-    case .gated(let x):
-      let count = rows.rowCount(task)
-      for row in 0..<count {
-        let gate = scratch + row * columns
-        gate.update(from: x.row(first + row), count: columns)
-        kernels.swigluRows(1, columns, gate, x.row(first + row) + columns, columns)
+    for row in first..<first + rows.rowCount(task) {
+      switch source {
+      case .rows(let x): rows.fill(row, x.row(row), columns: columns, kernels)
+      case .gated(let x):
+        scratch.update(from: x.row(row), count: columns)
+        kernels.swigluRows(1, columns, scratch, x.row(row) + columns, columns)
+        rows.fill(row, scratch, columns: columns, kernels)
       }
-      rows.fill(task, scratch, stride: columns, columns: columns, kernels)
     }
   }
 }

@@ -47,17 +47,13 @@ package struct LinearBank: Sendable {
     _ groups: UnsafeMutableBufferPointer<ProductGroup>, _ context: ComputeContext
   ) {
     var first = 0
-    var isQuantized = false
     for run in runs {
       let product = GroupedProduct(
         xStride: xStride, input: input, outputs: run.outputs, firstColumn: first, outStride: outStride)
       switch run.weights {
       case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
       case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
-      case .quantized(let matrix):
-        if !isQuantized { context.quantize(product, columns: inputs, groups: groups) }
-        isQuantized = true
-        context.multiplyQuantized(product, matrix, groups: groups)
+      case .quantized(let matrix): context.groupedMatmul(product, matrix, groups: groups)
       }
       first += run.outputs
     }

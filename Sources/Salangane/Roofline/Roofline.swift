@@ -90,9 +90,11 @@ package struct Roofline: Sendable {
     let secondsPerRepetition: Double
 
     /// What gives figures that mean something.
-    package static let full = Scale(memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.002, secondsPerRepetition: 0.025)
+    package static let full = Scale(
+      memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.002, secondsPerRepetition: 0.025)
     /// What is quick.
-    package static let test = Scale(memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001, secondsPerRepetition: 0)
+    package static let test = Scale(
+      memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001, secondsPerRepetition: 0)
   }
 
   /// The types that can be measured.
