@@ -91,8 +91,8 @@ let package = Package(
     .testTarget(
       name: "SalanganeTests",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeTensors",
-        "SalanganeTestSupport",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
+        "SalanganeTensors", "SalanganeTestSupport",
       ],
       path: "Tests/Salangane"),
     .testTarget(
