@@ -5,17 +5,22 @@ import PackageDescription
 // SalanganeKernels picks one at run time. Tools version 6.2 accepts these flags in a package that
 // others depend on by version. The kernel targets are always optimised: their unoptimised form
 // would be some hundred times slower, and would emit generic code that must not exist there.
-let kernelSettings: [SwiftSetting] = [.unsafeFlags(["-O", "-disable-cmo"])]
+// They prefetch through the `Builtin` module, since Swift has no public form of it.
+let kernelSettings: [SwiftSetting] = [
+  .unsafeFlags(["-O", "-wmo", "-num-threads", "2", "-disable-batch-mode", "-disable-cmo"]),
+  .enableExperimentalFeature("BuiltinModule"),
+]
 
 #if arch(x86_64)
   let instructionSetTargets: [Target] = [
     .target(
-      name: "SalanganeKernelsAVX2", path: "Sources/KernelsAVX2",
+      name: "SalanganeKernelsAVX2", dependencies: ["SalanganeKernelOperands"], path: "Sources/KernelsAVX2",
       swiftSettings: kernelSettings + [
         .unsafeFlags(["-Xcc", "-mavx2", "-Xcc", "-mfma", "-Xcc", "-mf16c"])
       ]),
     .target(
-      name: "SalanganeKernelsAVX512", path: "Sources/KernelsAVX512",
+      name: "SalanganeKernelsAVX512", dependencies: ["SalanganeKernelOperands"],
+      path: "Sources/KernelsAVX512",
       swiftSettings: kernelSettings + [
         .unsafeFlags([
           "-Xcc", "-mavx512f", "-Xcc", "-mavx512bw", "-Xcc", "-mavx512vl", "-Xcc", "-mavx512dq",
@@ -48,8 +53,10 @@ let package = Package(
     .target(name: "SalanganeFiles", path: "Sources/ModelFiles"),
     .target(
       name: "SalanganeQuantization", dependencies: ["SalanganeFiles"], path: "Sources/Quantization"),
+    .target(name: "SalanganeKernelOperands", path: "Sources/KernelOperands"),
     .target(
-      name: "SalanganeKernels", dependencies: instructionSetTargets.map { .byName(name: $0.name) },
+      name: "SalanganeKernels",
+      dependencies: ["SalanganeKernelOperands"] + instructionSetTargets.map { .byName(name: $0.name) },
       path: "Sources/Kernels", swiftSettings: kernelSettings),
     .target(
       name: "SalanganeTensors",
@@ -71,7 +78,8 @@ let package = Package(
     .executableTarget(
       name: "salangane-cli",
       dependencies: [
-        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeTensors", "SalanganeTokenizers",
+        "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors",
+        "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),
@@ -92,7 +100,7 @@ let package = Package(
       name: "SalanganeTests",
       dependencies: [
         "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
-        "SalanganeTensors", "SalanganeTestSupport",
+        "SalanganeTensors", "SalanganeTestSupport", "SalanganeTokenizers",
       ],
       path: "Tests/Salangane"),
     .testTarget(

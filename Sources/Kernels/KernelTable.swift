@@ -1,3 +1,4 @@
+@_exported import SalanganeKernelOperands
 #if arch(x86_64)
   import SalanganeKernelsAVX2
   import SalanganeKernelsAVX512
@@ -18,9 +19,18 @@ public struct KernelTable: Sendable {
       Int, Int, Int, UnsafePointer<Float>, Int, UnsafePointer<Float>, Int, Int,
       UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int
     ) -> Void
+  /// `MatmulPanels` with 16-bit numbers as right operand, of which every one becomes a float.
+  public typealias MatmulHalfPanels =
+    @Sendable (
+      Int, Int, Int, UnsafePointer<Float>, Int, UnsafePointer<UInt16>, Int, Int,
+      UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int
+    ) -> Void
   /// Transposes rows into a packed panel (rows, width, depth, source, rowStride, packed).
   public typealias PackRows =
     @Sendable (Int, Int, Int, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
+  /// Transposes rows of 16-bit values, as `PackRows` does.
+  public typealias PackHalfRows =
+    @Sendable (Int, Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutablePointer<UInt16>) -> Void
   /// An operation on rows in place (rows, columns, x, stride).
   public typealias RowsInPlace = @Sendable (Int, Int, UnsafeMutablePointer<Float>, Int) -> Void
   /// Layer normalisation (rows, columns, x, xStride, residual, residualStride, weight, bias, epsilon, out,
@@ -67,17 +77,38 @@ public struct KernelTable: Sendable {
   /// Rounding to half precision (count, x, out).
   public typealias RoundToHalf =
     @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
-  /// Half-precision numbers as floats (count, x, out).
+  /// 16-bit numbers as floats (count, x, out).
   public typealias WidenHalf = @Sendable (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
   /// Whether all numbers are finite (count, x).
   public typealias AllFinite = @Sendable (Int, UnsafePointer<Float>) -> Bool
+
+  /// Activations as signed bytes (rows, groups, x, xStride, step, codes, scales, sums).
+  public typealias QuantizeActivations =
+    @Sendable (
+      Int, Int, UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<UInt32>, UnsafeMutablePointer<Float>,
+      UnsafeMutablePointer<Int32>
+    ) -> Void
+  /// Sums of codes times a bias (groups, step, hasHalves, bias, sums, out).
+  public typealias BiasedSums =
+    @Sendable (Int, Int, Bool, Int32, UnsafePointer<Int32>, UnsafeMutablePointer<Int32>) -> Void
+  /// Sums of codes times their scales (groups, step, hasHalves, scales, sums, out).
+  public typealias ScaledSums =
+    @Sendable (
+      Int, Int, Bool, UnsafePointer<Float>, UnsafePointer<Int32>, UnsafeMutablePointer<Float>
+    ) -> Void
 
   /// The instructions that these kernels need.
   public let instructionSet: InstructionSet
   /// The float matrix product on packed panels.
   public let matmulPanels: MatmulPanels
+  /// The same with a right operand in IEEE half precision.
+  public let matmulHalfPanels: MatmulHalfPanels
+  /// The same with a right operand in bfloat16.
+  public let matmulBFloat16Panels: MatmulHalfPanels
   /// Transposition of rows into a packed panel.
   public let packRows: PackRows
+  /// Transposition of rows of 16-bit values.
+  public let packHalfRows: PackHalfRows
   /// GELU, exact form, in place.
   public let geluRows: RowsInPlace
   /// Layer normalisation with an optional residual.
@@ -102,18 +133,32 @@ public struct KernelTable: Sendable {
   public let roundToHalf: RoundToHalf
   /// Half-precision numbers as floats.
   public let widenHalf: WidenHalf
+  /// bfloat16 numbers as floats.
+  public let widenBFloat16: WidenHalf
   /// Whether all numbers are finite.
   public let allFinite: AllFinite
+  /// Activations as signed bytes, for products with quantised weights.
+  public let quantizeActivations: QuantizeActivations
+  /// What products with codes that have a bias need of the activations.
+  public let biasedSums: BiasedSums
+  /// What products with codes that have a minimum need of the activations.
+  public let scaledSums: ScaledSums
 
   /// Rows of a packed panel of left-hand operands.
   public static let packedRows = 12
   /// Columns of a packed panel of right-hand operands.
   public static let packedColumns = 16
+  /// The steps of depth that a matrix product sums up before it adds them to the sum of the steps before: a
+  /// product cut into calls at multiples of it has the same bits as one call.
+  public static let blockDepth = SalanganeKernels.blockDepth
 
   /// The kernels that run on any CPU.
   public static let portable = KernelTable(
     instructionSet: .portable, matmulPanels: SalanganeKernels.matmulPanels,
-    packRows: SalanganeKernels.packRows, geluRows: SalanganeKernels.geluRows,
+    matmulHalfPanels: SalanganeKernels.matmulHalfPanels,
+    matmulBFloat16Panels: SalanganeKernels.matmulBFloat16Panels,
+    packRows: SalanganeKernels.packRows, packHalfRows: SalanganeKernels.packHalfRows,
+    geluRows: SalanganeKernels.geluRows,
     layerNormRows: SalanganeKernels.layerNormRows, scaleRows: SalanganeKernels.scaleRows,
     addInPlace: SalanganeKernels.addInPlace, dotProduct: SalanganeKernels.dotProduct,
     softmaxChunk: SalanganeKernels.softmaxChunk,
@@ -123,12 +168,19 @@ public struct KernelTable: Sendable {
     mergeAttention: SalanganeKernels.mergeAttention,
     roundToHalf: SalanganeKernels.roundToHalf,
     widenHalf: SalanganeKernels.widenHalf,
-    allFinite: SalanganeKernels.allFinite)
+    widenBFloat16: SalanganeKernels.widenBFloat16,
+    allFinite: SalanganeKernels.allFinite,
+    quantizeActivations: SalanganeKernels.quantizeActivations,
+    biasedSums: SalanganeKernels.biasedSums,
+    scaledSums: SalanganeKernels.scaledSums)
 
   #if arch(x86_64)
     private static let avx2 = KernelTable(
       instructionSet: .avx2, matmulPanels: SalanganeKernelsAVX2.matmulPanels,
-      packRows: SalanganeKernelsAVX2.packRows, geluRows: SalanganeKernelsAVX2.geluRows,
+      matmulHalfPanels: SalanganeKernelsAVX2.matmulHalfPanels,
+      matmulBFloat16Panels: SalanganeKernelsAVX2.matmulBFloat16Panels,
+      packRows: SalanganeKernelsAVX2.packRows, packHalfRows: SalanganeKernelsAVX2.packHalfRows,
+      geluRows: SalanganeKernelsAVX2.geluRows,
       layerNormRows: SalanganeKernelsAVX2.layerNormRows, scaleRows: SalanganeKernelsAVX2.scaleRows,
       addInPlace: SalanganeKernelsAVX2.addInPlace, dotProduct: SalanganeKernelsAVX2.dotProduct,
       softmaxChunk: SalanganeKernelsAVX2.softmaxChunk,
@@ -138,11 +190,18 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX2.mergeAttention,
       roundToHalf: SalanganeKernelsAVX2.roundToHalf,
       widenHalf: SalanganeKernelsAVX2.widenHalf,
-      allFinite: SalanganeKernelsAVX2.allFinite)
+      widenBFloat16: SalanganeKernelsAVX2.widenBFloat16,
+      allFinite: SalanganeKernelsAVX2.allFinite,
+      quantizeActivations: SalanganeKernelsAVX2.quantizeActivations,
+      biasedSums: SalanganeKernelsAVX2.biasedSums,
+      scaledSums: SalanganeKernelsAVX2.scaledSums)
 
     private static let avx512 = KernelTable(
       instructionSet: .avx512, matmulPanels: SalanganeKernelsAVX512.matmulPanels,
-      packRows: SalanganeKernelsAVX512.packRows, geluRows: SalanganeKernelsAVX512.geluRows,
+      matmulHalfPanels: SalanganeKernelsAVX512.matmulHalfPanels,
+      matmulBFloat16Panels: SalanganeKernelsAVX512.matmulBFloat16Panels,
+      packRows: SalanganeKernelsAVX512.packRows, packHalfRows: SalanganeKernelsAVX512.packHalfRows,
+      geluRows: SalanganeKernelsAVX512.geluRows,
       layerNormRows: SalanganeKernelsAVX512.layerNormRows,
       scaleRows: SalanganeKernelsAVX512.scaleRows, addInPlace: SalanganeKernelsAVX512.addInPlace,
       dotProduct: SalanganeKernelsAVX512.dotProduct, softmaxChunk: SalanganeKernelsAVX512.softmaxChunk,
@@ -152,7 +211,11 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX512.mergeAttention,
       roundToHalf: SalanganeKernelsAVX512.roundToHalf,
       widenHalf: SalanganeKernelsAVX512.widenHalf,
-      allFinite: SalanganeKernelsAVX512.allFinite)
+      widenBFloat16: SalanganeKernelsAVX512.widenBFloat16,
+      allFinite: SalanganeKernelsAVX512.allFinite,
+      quantizeActivations: SalanganeKernelsAVX512.quantizeActivations,
+      biasedSums: SalanganeKernelsAVX512.biasedSums,
+      scaledSums: SalanganeKernelsAVX512.scaledSums)
   #endif
 
   /// The kernels of an instruction set.

@@ -1,5 +1,5 @@
 // The primitives that differ between instruction sets. `Matmul.swift`, `Elementwise.swift` and
-// `Softmax.swift` are written once on top of them: the same files stand, as links, in the AVX2 and
+// others are written once on top of them: the same files stand, as links, in the AVX2 and
 // AVX-512 targets, where they are compiled with that target's flags beside that target's own
 // `Lanes.swift`.
 //
@@ -9,11 +9,11 @@
 /// Sixteen floats, one vector step of every kernel on every instruction set.
 package typealias Lanes = SIMD16<Float>
 
-/// Rows of the largest tile that `matmulPanels` holds in registers.
-@inline(__always) var tileRows: Int { 3 }
+/// Rows of the largest tile of one panel of 16 output columns that `matmulPanels` holds in registers.
+@inline(__always) var rowsOfOnePanel: Int { 3 }
 
-/// Panels of 16 output columns of the largest tile that `matmulPanels` holds in registers.
-@inline(__always) var tilePanels: Int { 1 }
+/// The same for tiles of two panels.
+@inline(__always) var rowsOfTwoPanels: Int { 1 }
 
 /// The product of the first two, plus the third.
 ///

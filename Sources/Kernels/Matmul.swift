@@ -1,45 +1,89 @@
 // The float matrix product on packed operands.
 //
 // Both operands are panels: `a` holds, for every step of depth, the values of up to 12 rows side by side;
-// `b` holds, for every step of depth, 16 output columns side by side. Every output element is one chain of
-// multiply-adds over the depth, from its initial value on, in order: the same bits whatever the tile, the
-// number of rows beside it, or the thread.
+// `b` holds, for every step of depth, 16 output columns side by side.
+//
+// The order of an output element's sum is fixed: the depth is cut in blocks of 256 from its start, the
+// products of a block are one chain of multiply-adds from zero, and the blocks' sums are added in order to the
+// element's initial value. So its bits are the same whatever the tile, the number of rows beside it, or the
+// thread; and a product cut into several calls at multiples of 256 is the product of one call. (Blocks also
+// keep the rounding error small: it grows with their length and their number, not with their product.)
+
+/// The steps of depth that are summed up before they meet the sum of the steps before them.
+@inline(__always) var blockDepth: Int { 256 }
+
+/// The operands of one product, as `matmulPanels` describes them.
+struct PanelProduct {
+  let depth: Int
+  let a: UnsafePointer<Float>
+  let aStep: Int
+  let b: UnsafeRawPointer
+  let bStep: Int
+  let bPanelStride: Int
+  let c: UnsafeMutablePointer<Float>
+  let cRowStride: Int
+  let initial: UnsafePointer<Float>?
+  let initialRowStride: Int
+
+  /// The product of the rows and panels from these on.
+  @inline(__always)
+  func from(row: Int, panel: Int, _ format: WeightFormat) -> PanelProduct {
+    var start = initial
+    if let initial { start = initial + ((row &* initialRowStride) &+ (panel &* 16)) }
+    return PanelProduct(
+      depth: depth, a: a + row, aStep: aStep, b: b + (panel &* bPanelStride &* format.byteCount),
+      bStep: bStep, bPanelStride: bPanelStride, c: c + ((row &* cRowStride) &+ (panel &* 16)),
+      cRowStride: cRowStride, initial: start, initialRowStride: initialRowStride)
+  }
+}
 
 /// One register tile: `R` rows by `P` panels of 16 columns.
 @inline(__always)
 private func tile<let R: Int, let P: Int>(
-  _ seed: InlineArray<R, InlineArray<P, Lanes>>, _ depth: Int,
-  _ a: UnsafePointer<Float>, _ aStep: Int,
-  _ b: UnsafePointer<Float>, _ bStep: Int, _ bPanelStride: Int,
-  _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
-  _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
+  _ zeros: InlineArray<R, InlineArray<P, Lanes>>, _ format: WeightFormat, _ product: PanelProduct
 ) {
-  var sums = seed
-  if let initial {
-    for r in 0..<R {
-      let row = initial + (r &* initialRowStride)
-      for p in 0..<P { sums[unchecked: r][unchecked: p] = load(row + (p &* 16)) }
-    }
-  }
-  var left = a
-  var right = b
-  for _ in 0..<depth {
-    var weights = InlineArray<P, Lanes>(repeating: Lanes())
-    for p in 0..<P { weights[unchecked: p] = load(right + (p &* bPanelStride)) }
-    for r in 0..<R {
-      let value = Lanes(repeating: left[r])
-      for p in 0..<P {
-        sums[unchecked: r][unchecked: p] = multiplyAdd(
-          value, weights[unchecked: p], sums[unchecked: r][unchecked: p])
+  let step = product.bStep &* format.byteCount
+  let panelStride = product.bPanelStride &* format.byteCount
+  var left = product.a
+  var right = product.b
+  var initial = product.initial
+  var initialRowStride = product.initialRowStride
+  var remaining = product.depth
+  repeat {
+    let steps = min(blockDepth, remaining)
+    var sums = zeros
+    for _ in 0..<steps {
+      var column = InlineArray<P, Lanes>(repeating: Lanes())
+      for p in 0..<P { column[unchecked: p] = format.load(right + (p &* panelStride)) }
+      for r in 0..<R {
+        let value = Lanes(repeating: left[r])
+        for p in 0..<P {
+          sums[unchecked: r][unchecked: p] = multiplyAdd(
+            value, column[unchecked: p], sums[unchecked: r][unchecked: p])
+        }
       }
+      left += product.aStep
+      right += step
     }
-    left += aStep
-    right += bStep
-  }
-  for r in 0..<R {
-    let row = c + (r &* cRowStride)
-    for p in 0..<P { store(sums[unchecked: r][unchecked: p], row + (p &* 16)) }
-  }
+    if let initial {
+      // In two halves: one loop of 12 rows is too long for the compiler to unroll, and sums that are indexed
+      // by a loop's variable would live in memory.
+      for r in 0..<(R / 2) { addRow(initial + (r &* initialRowStride), to: &sums[unchecked: r]) }
+      for r in (R / 2)..<R { addRow(initial + (r &* initialRowStride), to: &sums[unchecked: r]) }
+    }
+    for r in 0..<R {
+      let row = product.c + (r &* product.cRowStride)
+      for p in 0..<P { store(sums[unchecked: r][unchecked: p], row + (p &* 16)) }
+    }
+    initial = UnsafePointer(product.c)
+    initialRowStride = product.cRowStride
+    remaining = remaining &- steps
+  } while remaining > 0
+}
+
+@inline(__always)
+private func addRow<let P: Int>(_ row: UnsafePointer<Float>, to sums: inout InlineArray<P, Lanes>) {
+  for p in 0..<P { sums[unchecked: p] += load(row + (p &* 16)) }
 }
 
 @inline(__always)
@@ -47,64 +91,62 @@ private func zeros<let R: Int, let P: Int>() -> InlineArray<R, InlineArray<P, La
   InlineArray(repeating: InlineArray(repeating: Lanes()))
 }
 
-/// All rows of one tile column of `P` panels.
+/// All rows of all tile columns of `P` panels, in tiles of at most `most` rows, as even as can be.
 @inline(__always)
-private func tileColumn<let P: Int>(
-  _ panels: InlineArray<P, Lanes>, _ rows: Int, _ depth: Int,
-  _ a: UnsafePointer<Float>, _ aStep: Int,
-  _ b: UnsafePointer<Float>, _ bStep: Int, _ bPanelStride: Int,
-  _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
-  _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
+private func tileColumns<let P: Int>(
+  _ columns: InlineArray<P, Lanes>, _ format: WeightFormat, _ most: Int, _ rows: Int, _ panels: Range<Int>,
+  _ whole: PanelProduct
 ) {
+  var panel = panels.lowerBound
   var row = 0
-  while row < rows {
-    let count = min(tileRows, rows &- row)
-    let left = a + row
-    let out = c + (row &* cRowStride)
-    var start = initial
-    if let initial { start = initial + (row &* initialRowStride) }
-    // One straight-line loop a row count: the compiler drops the cases beyond `tileRows`.
+  while panel < panels.upperBound {
+    let tiles = (rows &- row &+ most &- 1) / most
+    let count = (rows &- row &+ tiles &- 1) / tiles
+    let product = whole.from(row: row, panel: panel, format)
+    // One straight-line loop a row count: the compiler drops the cases beyond `most`.
     switch count {
     case 1:
-      let seed: InlineArray<1, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
+      let none: InlineArray<1, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
     case 2:
-      let seed: InlineArray<2, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
+      let none: InlineArray<2, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
     case 3:
-      let seed: InlineArray<3, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 4 where tileRows >= 4:
-      let seed: InlineArray<4, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 5 where tileRows >= 5:
-      let seed: InlineArray<5, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 6 where tileRows >= 6:
-      let seed: InlineArray<6, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 7 where tileRows >= 7:
-      let seed: InlineArray<7, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 8 where tileRows >= 8:
-      let seed: InlineArray<8, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 9 where tileRows >= 9:
-      let seed: InlineArray<9, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 10 where tileRows >= 10:
-      let seed: InlineArray<10, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-    case 11 where tileRows >= 11:
-      let seed: InlineArray<11, InlineArray<P, Lanes>> = zeros()
-      tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
+      let none: InlineArray<3, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 4 where most >= 4:
+      let none: InlineArray<4, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 5 where most >= 5:
+      let none: InlineArray<5, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 6 where most >= 6:
+      let none: InlineArray<6, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 7 where most >= 7:
+      let none: InlineArray<7, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 8 where most >= 8:
+      let none: InlineArray<8, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 9 where most >= 9:
+      let none: InlineArray<9, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 10 where most >= 10:
+      let none: InlineArray<10, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
+    case 11 where most >= 11:
+      let none: InlineArray<11, InlineArray<P, Lanes>> = zeros()
+      tile(none, format, product)
     default:
-      let seed: InlineArray<12, InlineArray<P, Lanes>> = zeros()
-      if tileRows >= 12 {
-        tile(seed, depth, left, aStep, b, bStep, bPanelStride, out, cRowStride, start, initialRowStride)
-      }
+      let none: InlineArray<12, InlineArray<P, Lanes>> = zeros()
+      if most >= 12 { tile(none, format, product) }
     }
     row = row &+ count
+    if row == rows {
+      row = 0
+      panel = panel &+ P
+    }
   }
 }
 
@@ -118,8 +160,8 @@ private func tileColumn<let P: Int>(
 ///   - b: Element (k, panel, lane) is `b[panel * bPanelStride + k * bStep + lane]`.
 ///   - c: Element (row, panel, lane) is `c[row * cRowStride + panel * 16 + lane]`; all 16 lanes of every
 ///     panel are written.
-///   - initial: What the sums start from, addressed like `c` with a row stride of its own (0 for a bias);
-///     nil for zero. May be `c` itself.
+///   - initial: What the blocks' sums are added to, addressed like `c` with a row stride of its own (0 for a
+///     bias); nil for zero. May be `c` itself.
 @inline(never)
 package func matmulPanels(
   _ rows: Int, _ panels: Int, _ depth: Int,
@@ -128,110 +170,81 @@ package func matmulPanels(
   _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
   _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
 ) {
-  let paired = tilePanels == 2 ? panels & ~1 : 0
-  if paired > 0 {
-    matmulPanelPairs(
-      rows, paired, depth, a, aStep, b, bStep, bPanelStride, c, cRowStride, initial, initialRowStride)
-  }
-  if paired < panels {
-    var start = initial
-    if let initial { start = initial + (paired &* 16) }
-    matmulSinglePanels(
-      rows, panels &- paired, depth, a, aStep, b + (paired &* bPanelStride), bStep, bPanelStride,
-      c + (paired &* 16), cRowStride, start, initialRowStride)
-  }
+  let product = PanelProduct(
+    depth: depth, a: a, aStep: aStep, b: b, bStep: bStep, bPanelStride: bPanelStride, c: c,
+    cRowStride: cRowStride, initial: initial, initialRowStride: initialRowStride)
+  let paired = pairedPanels(rows, panels)
+  if paired > 0 { floatPairs(rows, 0..<paired, product) }
+  if paired < panels { floatSingles(rows, paired..<panels, product) }
 }
 
-// One concrete function for each tile width: the generic tile must be inlined whole, or its
+/// `matmulPanels` with a right operand in IEEE half precision.
+@inline(never)
+package func matmulHalfPanels(
+  _ rows: Int, _ panels: Int, _ depth: Int,
+  _ a: UnsafePointer<Float>, _ aStep: Int,
+  _ b: UnsafePointer<UInt16>, _ bStep: Int, _ bPanelStride: Int,
+  _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
+  _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
+) {
+  let product = PanelProduct(
+    depth: depth, a: a, aStep: aStep, b: b, bStep: bStep, bPanelStride: bPanelStride, c: c,
+    cRowStride: cRowStride, initial: initial, initialRowStride: initialRowStride)
+  let paired = pairedPanels(rows, panels)
+  if paired > 0 { halfPairs(rows, 0..<paired, product) }
+  if paired < panels { halfSingles(rows, paired..<panels, product) }
+}
+
+/// `matmulPanels` with a right operand in bfloat16.
+@inline(never)
+package func matmulBFloat16Panels(
+  _ rows: Int, _ panels: Int, _ depth: Int,
+  _ a: UnsafePointer<Float>, _ aStep: Int,
+  _ b: UnsafePointer<UInt16>, _ bStep: Int, _ bPanelStride: Int,
+  _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
+  _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
+) {
+  let product = PanelProduct(
+    depth: depth, a: a, aStep: aStep, b: b, bStep: bStep, bPanelStride: bPanelStride, c: c,
+    cRowStride: cRowStride, initial: initial, initialRowStride: initialRowStride)
+  let paired = pairedPanels(rows, panels)
+  if paired > 0 { bfloat16Pairs(rows, 0..<paired, product) }
+  if paired < panels { bfloat16Singles(rows, paired..<panels, product) }
+}
+
+/// How many of the panels go two by two, as the registers hold for few rows, or for all.
+@inline(__always)
+private func pairedPanels(_ rows: Int, _ panels: Int) -> Int { rows <= rowsOfTwoPanels ? panels & ~1 : 0 }
+
+// One concrete function for each tile width and format: a generic tile must be inlined whole, or its
 // specialisation would come out as a weak symbol.
 
 @inline(never)
-func matmulPanelPairs(
-  _ rows: Int, _ panels: Int, _ depth: Int,
-  _ a: UnsafePointer<Float>, _ aStep: Int,
-  _ b: UnsafePointer<Float>, _ bStep: Int, _ bPanelStride: Int,
-  _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
-  _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
-) {
-  var panel = 0
-  while panel < panels {
-    var start = initial
-    if let initial { start = initial + (panel &* 16) }
-    tileColumn(
-      InlineArray<2, Lanes>(repeating: Lanes()), rows, depth, a, aStep,
-      b + (panel &* bPanelStride), bStep, bPanelStride,
-      c + (panel &* 16), cRowStride, start, initialRowStride)
-    panel = panel &+ 2
-  }
+func floatPairs(_ rows: Int, _ panels: Range<Int>, _ product: PanelProduct) {
+  tileColumns(InlineArray<2, Lanes>(repeating: Lanes()), .float, rowsOfTwoPanels, rows, panels, product)
 }
 
 @inline(never)
-func matmulSinglePanels(
-  _ rows: Int, _ panels: Int, _ depth: Int,
-  _ a: UnsafePointer<Float>, _ aStep: Int,
-  _ b: UnsafePointer<Float>, _ bStep: Int, _ bPanelStride: Int,
-  _ c: UnsafeMutablePointer<Float>, _ cRowStride: Int,
-  _ initial: UnsafePointer<Float>?, _ initialRowStride: Int
-) {
-  for panel in 0..<panels {
-    var start = initial
-    if let initial { start = initial + (panel &* 16) }
-    tileColumn(
-      InlineArray<1, Lanes>(repeating: Lanes()), rows, depth, a, aStep,
-      b + (panel &* bPanelStride), bStep, bPanelStride,
-      c + (panel &* 16), cRowStride, start, initialRowStride)
-  }
+func floatSingles(_ rows: Int, _ panels: Range<Int>, _ product: PanelProduct) {
+  tileColumns(InlineArray<1, Lanes>(repeating: Lanes()), .float, rowsOfOnePanel, rows, panels, product)
 }
 
-/// Transposes a block of rows so that the values of one depth step stand side by side:
-/// `packed[k * width + row] = source[row * rowStride + k]`, rows beyond `rows` filled with zero.
-///
-/// - Parameters:
-///   - rows: How many rows, at most `width`.
-///   - width: The rows of a packed step, a multiple of 4.
-///   - depth: How many values of each row.
 @inline(never)
-package func packRows(
-  _ rows: Int, _ width: Int, _ depth: Int,
-  _ source: UnsafePointer<Float>, _ rowStride: Int, _ packed: UnsafeMutablePointer<Float>
-) {
-  var row = 0
-  // Blocks of 4 x 4 keep the transposition in registers.
-  while row &+ 4 <= rows {
-    let r0 = UnsafeRawPointer(source + (row &* rowStride))
-    let r1 = UnsafeRawPointer(source + ((row &+ 1) &* rowStride))
-    let r2 = UnsafeRawPointer(source + ((row &+ 2) &* rowStride))
-    let r3 = UnsafeRawPointer(source + ((row &+ 3) &* rowStride))
-    let out = packed + row
-    var k = 0
-    while k &+ 4 <= depth {
-      let x0 = r0.loadUnaligned(fromByteOffset: k &* 4, as: SIMD4<Float>.self)
-      let x1 = r1.loadUnaligned(fromByteOffset: k &* 4, as: SIMD4<Float>.self)
-      let x2 = r2.loadUnaligned(fromByteOffset: k &* 4, as: SIMD4<Float>.self)
-      let x3 = r3.loadUnaligned(fromByteOffset: k &* 4, as: SIMD4<Float>.self)
-      let y0 = SIMD4<Float>(x0[0], x1[0], x2[0], x3[0])
-      let y1 = SIMD4<Float>(x0[1], x1[1], x2[1], x3[1])
-      let y2 = SIMD4<Float>(x0[2], x1[2], x2[2], x3[2])
-      let y3 = SIMD4<Float>(x0[3], x1[3], x2[3], x3[3])
-      UnsafeMutableRawPointer(out + (k &* width)).storeBytes(of: y0, as: SIMD4<Float>.self)
-      UnsafeMutableRawPointer(out + ((k &+ 1) &* width)).storeBytes(of: y1, as: SIMD4<Float>.self)
-      UnsafeMutableRawPointer(out + ((k &+ 2) &* width)).storeBytes(of: y2, as: SIMD4<Float>.self)
-      UnsafeMutableRawPointer(out + ((k &+ 3) &* width)).storeBytes(of: y3, as: SIMD4<Float>.self)
-      k = k &+ 4
-    }
-    while k < depth {
-      for r in 0..<4 { out[(k &* width) &+ r] = source[((row &+ r) &* rowStride) &+ k] }
-      k = k &+ 1
-    }
-    row = row &+ 4
-  }
-  while row < rows {
-    let line = source + (row &* rowStride)
-    for k in 0..<depth { packed[(k &* width) &+ row] = line[k] }
-    row = row &+ 1
-  }
-  while row < width {
-    for k in 0..<depth { packed[(k &* width) &+ row] = 0 }
-    row = row &+ 1
-  }
+func halfPairs(_ rows: Int, _ panels: Range<Int>, _ product: PanelProduct) {
+  tileColumns(InlineArray<2, Lanes>(repeating: Lanes()), .half, rowsOfTwoPanels, rows, panels, product)
+}
+
+@inline(never)
+func halfSingles(_ rows: Int, _ panels: Range<Int>, _ product: PanelProduct) {
+  tileColumns(InlineArray<1, Lanes>(repeating: Lanes()), .half, rowsOfOnePanel, rows, panels, product)
+}
+
+@inline(never)
+func bfloat16Pairs(_ rows: Int, _ panels: Range<Int>, _ product: PanelProduct) {
+  tileColumns(InlineArray<2, Lanes>(repeating: Lanes()), .bfloat16, rowsOfTwoPanels, rows, panels, product)
+}
+
+@inline(never)
+func bfloat16Singles(_ rows: Int, _ panels: Range<Int>, _ product: PanelProduct) {
+  tileColumns(InlineArray<1, Lanes>(repeating: Lanes()), .bfloat16, rowsOfOnePanel, rows, panels, product)
 }

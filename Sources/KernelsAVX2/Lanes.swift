@@ -4,9 +4,10 @@
   /// Sixteen floats: two AVX2 registers.
   package typealias Lanes = SIMD16<Float>
 
-  // 6 rows x 2 registers of sums + 2 of weights + 1 broadcast: 15 of the 16 registers.
-  @inline(__always) var tileRows: Int { 6 }
-  @inline(__always) var tilePanels: Int { 1 }
+  // 6 rows x 2 registers of sums + 2 of weights + 1 broadcast: 15 of the 16 registers. 3 rows x 2 panels take
+  // as many.
+  @inline(__always) var rowsOfOnePanel: Int { 6 }
+  @inline(__always) var rowsOfTwoPanels: Int { 3 }
 
   /// `a * b + c`, rounded once.
   @inline(__always) func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes {

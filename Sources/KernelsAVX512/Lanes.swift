@@ -6,8 +6,8 @@
 
   // 12 rows x 2 registers of sums + 2 of weights + 1 broadcast: 27 of the 32 registers. With 14 rows the
   // compiler spills.
-  @inline(__always) var tileRows: Int { 12 }
-  @inline(__always) var tilePanels: Int { 2 }
+  @inline(__always) var rowsOfOnePanel: Int { 12 }
+  @inline(__always) var rowsOfTwoPanels: Int { 12 }
 
   /// `a * b + c`, rounded once.
   @inline(__always) func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes {

@@ -27,6 +27,17 @@ public struct StoredTensor: Sendable {
     UnsafeRawBufferPointer(rebasing: file.bytes[offset..<offset + byteCount])
   }
 
+  /// One of the tensors that are stacked in this one, of which it is the outermost dimension.
+  ///
+  /// - Parameter index: Which one, below `shape[0]`.
+  package func slice(_ index: Int) -> StoredTensor {
+    precondition(shape.count > 1 && index >= 0 && index < shape[0])
+    let size = byteCount / shape[0]
+    return StoredTensor(
+      name: name, type: type, shape: Array(shape.dropFirst()), file: file, offset: offset + index * size,
+      byteCount: size)
+  }
+
   /// Calls `body` with the bytes, and keeps them alive meanwhile.
   public func withUnsafeBytes<Result, Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

@@ -16,7 +16,7 @@ package protocol EncoderArchitecture: Sendable {
   static func loadEncoder(_ loader: WeightLoader) throws -> Encoder
 }
 
-/// An architecture that is a dense causal decoder: its hyper-parameters and its tensors' names.
+/// An architecture that is a causal decoder: its hyper-parameters and its tensors' names.
 package protocol DecoderArchitecture: Sendable {
   /// The names by which files call it: `model_type` in `config.json`, `general.architecture` in GGUF.
   static var names: [String] { get }
@@ -58,10 +58,17 @@ package enum ArchitectureRegistry {
   package static let decoders: [any DecoderArchitecture.Type] = [
     Qwen.self,
     Qwen2.self,
+    Qwen2MoE.self,
     Qwen3.self,
+    Qwen3MoE.self,
     Llama.self,
     GLM.self,
     GLM4.self,
+    GLM4MoE.self,
+    GLM4MoELite.self,
+    DeepSeek.self,
+    DeepSeekV2.self,
+    DeepSeekV3.self,
   ]
 
   /// The encoder architecture of a checkpoint.

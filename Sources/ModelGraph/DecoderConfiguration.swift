@@ -9,7 +9,7 @@ package enum RotaryPairing: Sendable {
   case neighbours
 }
 
-/// The hyper-parameters of a dense decoder.
+/// The hyper-parameters of a decoder.
 package struct DecoderConfiguration: Sendable {
   /// Which products of a block have a bias.
   package struct Biases: Sendable, Equatable {
@@ -27,8 +27,12 @@ package struct DecoderConfiguration: Sendable {
   package var layers: Int
   /// Heads of the attention.
   package var attention: AttentionShape
-  /// Features between the feed-forward network's two products.
+  /// The latents of the attention; nil if it has keys and values of its own.
+  package var latent: LatentConfiguration?
+  /// Features between the two products of a dense feed-forward network; 0 if no layer has one.
   package var feedForwardSize: Int
+  /// The mixtures of experts; nil if all layers are dense.
+  package private(set) var mixture: MixtureConfiguration?
   /// How many tokens there are; the embedding table may have more rows.
   package var vocabularySize: Int
   /// The most positions of a sequence.
@@ -68,6 +72,10 @@ package struct DecoderConfiguration: Sendable {
     package var feedForwardDivisor = 1
     /// Whether the embedding table is the output matrix where `config.json` doesn't say.
     package var tiesEmbeddings = false
+    /// Whether layers may be mixtures of experts.
+    package var hasExperts = false
+    /// Whether attention is over latents.
+    package var hasLatents = false
 
     /// The conventions of most families.
     package init() {}
@@ -78,13 +86,13 @@ package struct DecoderConfiguration: Sendable {
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - conventions: What the keys mean in this family.
-  /// - Throws: `ModelFileError` naming the key and what was expected; `unsupported` for mixtures of experts,
-  ///   other activations, frequency scalings or quantisations than ours.
+  /// - Throws: `ModelFileError` naming the key and what was expected; `unsupported` for mixtures of experts in a
+  ///   family that has none, other activations, frequency scalings or quantisations than ours.
   package init(
     _ checkpoint: Checkpoint, _ conventions: Conventions = Conventions()
   ) throws(ModelFileError) {
     let values = checkpoint.hyperparameters
-    try Self.refuseForeignFeatures(values)
+    try Self.refuseForeignFeatures(values, allowsExperts: conventions.hasExperts)
     hiddenSize = try values.int(.hiddenSize, in: 1...(1 << 17))
     let allLayers = try values.int(.layerCount, in: 1...1024)
     // GGUF counts layers for multi-token prediction, which are skipped, among the layers.
@@ -94,9 +102,18 @@ package struct DecoderConfiguration: Sendable {
         .predictionLayerCount, "expected fewer than all \(allLayers) layers, found \(skipped)")
     }
     layers = allLayers - skipped
-    attention = try Self.attention(values, hiddenSize: hiddenSize)
+    if conventions.hasLatents {
+      let latent = try LatentConfiguration(checkpoint, heads: values.int(.headCount, in: 1...4096))
+      attention = latent.expandedShape
+      self.latent = latent
+    } else {
+      attention = try Self.attention(values, hiddenSize: hiddenSize)
+    }
     let divisor = conventions.feedForwardDivisor
-    let width = try values.int(.feedForwardSize, in: 1...(1 << 21))
+    // Where all layers are mixtures, nothing needs the key.
+    let width =
+      conventions.hasExperts && !values.contains(.feedForwardSize)
+      ? 0 : try values.int(.feedForwardSize, in: (conventions.hasExperts ? 0 : 1)...(1 << 21))
     guard width % divisor == 0 else {
       throw values.failure(.feedForwardSize, "expected a multiple of \(divisor), found \(width)")
     }
@@ -113,9 +130,14 @@ package struct DecoderConfiguration: Sendable {
       : try values.bool(.tiesEmbeddings, default: conventions.tiesEmbeddings)
     rotaryPairing = conventions.rotaryPairing
     let length = try values.int(conventions.contextLength, in: 1...(1 << 30))
-    let dimension = try Self.rotaryDimension(
-      values, headDimension: attention.headDimension, factor: conventions.partialRotaryFactor)
-    (rotary, contextLength) = try RotaryReader(checkpoint).embedding(
+    let dimension: Int
+    if let latent {
+      dimension = latent.rotaryDimension
+    } else {
+      dimension = try Self.rotaryDimension(
+        values, headDimension: attention.headDimension, factor: conventions.partialRotaryFactor)
+    }
+    (rotary, contextLength) = try RotaryReader(checkpoint, isLatent: conventions.hasLatents).embedding(
       dimension: dimension, base: conventions.rotaryBase, contextLength: length)
     windows = Array(repeating: nil, count: layers)
   }
@@ -176,8 +198,10 @@ package struct DecoderConfiguration: Sendable {
   }
 
   /// What would change the results, and isn't there.
-  private static func refuseForeignFeatures(_ values: Hyperparameters) throws(ModelFileError) {
-    if let experts = try values.optionalInt(.expertCount), experts > 0 {
+  private static func refuseForeignFeatures(
+    _ values: Hyperparameters, allowsExperts: Bool
+  ) throws(ModelFileError) {
+    if !allowsExperts, let experts = try values.optionalInt(.expertCount), experts > 0 {
       throw values.failure(
         .expertCount, "expected a dense model, found \(experts) experts", kind: .unsupported)
     }
@@ -187,6 +211,28 @@ package struct DecoderConfiguration: Sendable {
     let method = HyperparameterKey("quantization_config.quant_method")
     if let name = try values.optionalString(method), name != "fp8" {
       throw values.failure(method, "expected \"fp8\", found \"\(name)\"", kind: .unsupported)
+    }
+  }
+
+  /// Takes up the mixtures of experts.
+  ///
+  /// - Throws: `ModelFileError` if there are dense layers without a size.
+  package mutating func set(
+    _ mixture: MixtureConfiguration, _ values: Hyperparameters
+  ) throws(ModelFileError) {
+    guard feedForwardSize > 0 || mixture.isSparse.allSatisfy({ $0 }) else {
+      throw values.failure(.feedForwardSize, "expected an integer of at least 1 for the dense layers")
+    }
+    self.mixture = mixture
+  }
+
+  /// Refuses sliding windows, for families whose published models have none.
+  ///
+  /// - Throws: `ModelFileError` (`unsupported`) naming the key.
+  package func refuseWindows(_ values: Hyperparameters) throws(ModelFileError) {
+    let key = HyperparameterKey("use_sliding_window")
+    if try values.bool(key, default: false) {
+      throw values.failure(key, "expected false, found true", kind: .unsupported)
     }
   }
 

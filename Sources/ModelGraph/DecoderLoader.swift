@@ -1,6 +1,6 @@
 import SalanganeFiles
 
-/// Builds a dense decoder out of a checkpoint's tensors.
+/// Builds a decoder out of a checkpoint's tensors.
 package struct DecoderLoader {
   /// Reads and packs tensors.
   package let loader: WeightLoader
@@ -16,8 +16,8 @@ package struct DecoderLoader {
     self.names = names
   }
 
-  private var checkpoint: Checkpoint { loader.checkpoint }
-  private var hidden: Int { configuration.hiddenSize }
+  var checkpoint: Checkpoint { loader.checkpoint }
+  var hidden: Int { configuration.hiddenSize }
 
   /// The names that a tensor may have.
   package func names(_ module: DecoderModule, _ kind: String = "weight", _ layer: Int? = nil) -> [String] {
@@ -53,10 +53,14 @@ package struct DecoderLoader {
   /// One block.
   package func block(_ layer: Int) throws(ModelFileError) -> DecoderBlock {
     DecoderBlock(
-      attentionNorm: try norm(.attentionNorm, layer, hidden), attention: try attention(layer),
+      attentionNorm: try norm(.attentionNorm, layer, hidden),
+      attention: configuration.latent == nil
+        ? .grouped(try attention(layer)) : .latent(try latentAttention(layer)),
       postAttentionNorm: configuration.hasSandwichNorms
         ? try norm(.postAttentionNorm, layer, hidden) : nil,
-      feedForwardNorm: try norm(.feedForwardNorm, layer, hidden), feedForward: try feedForward(layer),
+      feedForwardNorm: try norm(.feedForwardNorm, layer, hidden),
+      feedForward: configuration.mixture?.isSparse[layer] == true
+        ? .mixture(try mixture(layer)) : .dense(try feedForward(layer)),
       postFeedForwardNorm: configuration.hasSandwichNorms
         ? try norm(.postFeedForwardNorm, layer, hidden) : nil)
   }
@@ -146,7 +150,9 @@ package struct DecoderLoader {
       down: try loader.linear([part(.down, layer, hidden, hasBias: hasBias)], inputs: size))
   }
 
-  private func part(_ module: DecoderModule, _ layer: Int, _ outputs: Int, hasBias: Bool) -> LinearPart {
+  func part(
+    _ module: DecoderModule, _ layer: Int, _ outputs: Int, hasBias: Bool = false
+  ) -> LinearPart {
     LinearPart(
       weight: names(module, "weight", layer), bias: hasBias ? names(module, "bias", layer) : nil,
       outputs: outputs)

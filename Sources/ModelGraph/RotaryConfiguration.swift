@@ -14,20 +14,47 @@ extension HyperparameterKey {
   fileprivate static let attentionFactor = rope("attention_factor")
   fileprivate static let mscale = rope("mscale")
   fileprivate static let mscaleAll = rope("mscale_all_dim")
+  /// 0.1 times `mscale_all_dim`, for attention over latents.
+  fileprivate static let logMultiplier = HyperparameterKey.gguf("rope.scaling.yarn_log_multiplier")
   fileprivate static let truncate = rope("truncate")
   /// Corrections to YaRN that only GGUF has, and the value with which they change nothing.
   fileprivate static let yarnCorrections: [(key: HyperparameterKey, neutral: Double)] = [
     (.gguf("rope.scaling.yarn_ext_factor"), 1), (.gguf("rope.scaling.yarn_attn_factor"), 1),
-    (.gguf("rope.scaling.attn_factor"), 1), (.gguf("rope.scaling.yarn_log_multiplier"), 0),
+    (.gguf("rope.scaling.attn_factor"), 1), (.logMultiplier, 0),
   ]
 }
 
 /// How a model scales its rotary frequencies, as its files say it.
 struct RotaryReader {
   let checkpoint: Checkpoint
+  /// Whether the attention is over latents, whose GGUF files have a key of their own.
+  let isLatent: Bool
   private var values: Hyperparameters { checkpoint.hyperparameters }
 
-  init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
+  init(_ checkpoint: Checkpoint, isLatent: Bool = false) {
+    self.checkpoint = checkpoint
+    self.isLatent = isLatent
+  }
+
+  /// What DeepSeek's attention over latents multiplies queries and keys by besides rotating them.
+  ///
+  /// - Throws: `ModelFileError` naming the key.
+  func latentSharpening() throws(ModelFileError) -> Double {
+    let type = try values.optionalString(.rotaryScalingType) ?? "default"
+    guard !["default", "none"].contains(type), let mscale = try latentMscale(), mscale != 0 else { return 1 }
+    return Self.sharpening(factor: try required(.rotaryScalingFactor), mscale)
+  }
+
+  /// `mscale_all_dim` of either file kind.
+  private func latentMscale() throws(ModelFileError) -> Double? {
+    if values.isGGUF { return try values.optionalFloat(.logMultiplier, in: 0...1e6).map { $0 / 0.1 } }
+    return try values.optionalFloat(.mscaleAll, in: 0...1e6)
+  }
+
+  /// How YaRN sharpens attention (Peng et al., 2023, section 3.4), by DeepSeek's `mscale` of it.
+  private static func sharpening(factor: Double, _ mscale: Double) -> Double {
+    factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1
+  }
 
   /// Numbers that are divided by, or whose logarithm is taken.
   private static let positive = 1e-6...1e12
@@ -111,7 +138,7 @@ struct RotaryReader {
   }
 
   private func yarn(contextLength: Int) throws(ModelFileError) -> RotaryScaling.YaRN {
-    for (key, neutral) in HyperparameterKey.yarnCorrections {
+    for (key, neutral) in HyperparameterKey.yarnCorrections where !(isLatent && key == .logMultiplier) {
       if let value = try values.optionalFloat(key), value != neutral {
         throw values.failure(key, "expected \(neutral), found \(value)", kind: .unsupported)
       }
@@ -122,16 +149,17 @@ struct RotaryReader {
     guard fast >= slow else {
       throw values.failure(.betaFast, "expected at least \(slow), found \(fast)")
     }
-    func sharpening(_ scale: Double) -> Double { factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1 }
-    let mscale = try values.float(.mscale, in: 0...1e6, default: 0)
-    let mscaleAll = try values.float(.mscaleAll, in: 0...1e6, default: 0)
+    // GGUF has no `mscale`: it is `mscale_all_dim` in all models that have both.
+    let mscaleAll = isLatent ? try latentMscale() ?? 0 : try values.float(.mscaleAll, in: 0...1e6, default: 0)
+    let mscale = values.isGGUF ? mscaleAll : try values.float(.mscale, in: 0...1e6, default: 0)
     let attentionFactor: Double
     if let value = try values.optionalFloat(.attentionFactor, in: Self.positive) {
       attentionFactor = value
     } else if mscale != 0, mscaleAll != 0 {
-      attentionFactor = sharpening(mscale) / sharpening(mscaleAll)
+      attentionFactor =
+        Self.sharpening(factor: factor, mscale) / Self.sharpening(factor: factor, mscaleAll)
     } else {
-      attentionFactor = sharpening(1)
+      attentionFactor = Self.sharpening(factor: factor, 1)
     }
     return RotaryScaling.YaRN(
       factor: factor,

@@ -2,14 +2,42 @@ import SalanganeFiles
 import SalanganeQuantization
 import SalanganeTensors
 
+/// The forms that a model's weights are brought into.
+package struct WeightOptions: Sendable {
+  /// How products with float weights are computed.
+  package var backend: MatmulBackend
+  /// What becomes of quantised weights, and of float ones.
+  package var precision: WeightPrecision
+  /// Whether quantised weights are packed when they are loaded, or whenever they are used.
+  package var packs: Bool
+
+  /// Creates options; every one has a default.
+  package init(backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true) {
+    self.backend = backend
+    self.precision = precision
+    self.packs = packs
+  }
+}
+
+/// What weights are multiplied as.
+public enum WeightPrecision: String, CaseIterable, Sendable {
+  /// As they are stored: quantised weights meet activations of 8 bits, others meet floats.
+  case stored
+  /// As floats: quantised weights are decoded.
+  case float
+  /// As integers of 8 bits, 32 with a scale (Q8_0), where they are stored as floats; quantised weights stay what they
+  /// are. Activations have 8 bits.
+  case int8
+}
+
 /// Reads a checkpoint's tensors into the forms that layers compute with.
 package struct WeightLoader {
   /// The model on disk.
   package let checkpoint: Checkpoint
   /// The threads that decode and pack.
   package let context: ComputeContext
-  /// What the linear layers are packed for.
-  package let backend: MatmulBackend
+  /// The forms that weights are brought into.
+  package let options: WeightOptions
 
   private let cancellation: Cancellation
   private let progress: (@Sendable (Double) -> Void)?
@@ -18,12 +46,12 @@ package struct WeightLoader {
   ///
   /// - Parameter progress: Told the share of layers that are loaded.
   package init(
-    checkpoint: Checkpoint, context: ComputeContext, backend: MatmulBackend, cancellation: Cancellation,
+    checkpoint: Checkpoint, context: ComputeContext, options: WeightOptions, cancellation: Cancellation,
     progress: (@Sendable (Double) -> Void)?
   ) {
     self.checkpoint = checkpoint
     self.context = context
-    self.backend = backend
+    self.options = options
     self.cancellation = cancellation
     self.progress = progress
   }
@@ -86,8 +114,11 @@ package struct WeightLoader {
   ///   - parts: For each tensor, the names of weight and bias (nil for a layer without) and its output
   ///     features.
   ///   - inputs: Input features.
+  ///   - precision: What weights are multiplied as; nil for what the options say.
   /// - Throws: `ModelFileError` for a missing tensor or a wrong shape or type.
-  package func linear(_ parts: [LinearPart], inputs: Int) throws(ModelFileError) -> Linear {
+  package func linear(
+    _ parts: [LinearPart], inputs: Int, precision: WeightPrecision? = nil
+  ) throws(ModelFileError) -> Linear {
     var sources: [RowSource] = []
     var bias: [Float]?
     for part in parts {
@@ -105,10 +136,34 @@ package struct WeightLoader {
     }
     let outputs = parts.reduce(0) { $0 + $1.outputs }
     precondition(bias == nil || bias?.count == outputs, "all parts have a bias, or none")
-    let table = RowTable(sources)
-    return Linear(outputs: outputs, inputs: inputs, bias: bias, backend: backend, context: context) {
-      row, destination in table.decode(row, into: destination)
+    var options = options
+    if let precision { options.precision = precision }
+    return Linear(runs(sources, inputs: inputs, options), inputs: inputs, bias: bias)
+  }
+
+  /// Matrices on top of each other, those of one form together.
+  private func runs(_ sources: [RowSource], inputs: Int, _ options: WeightOptions) -> [Linear.Run] {
+    var runs: [Linear.Run] = []
+    var rest = sources[...]
+    while let first = rest.first {
+      let form = first.quantizedForm(options)
+      let same = rest.prefix { $0.quantizedForm(options) == form }
+      rest = rest.dropFirst(same.count)
+      let table = RowTable(Array(same))
+      let outputs = same.reduce(0) { $0 + $1.rows }
+      let weights: Linear.Weights
+      if let form {
+        weights = .quantized(
+          QuantizedMatrix(
+            form, rows: outputs, columns: inputs, packs: options.packs, source: table, context: context))
+      } else {
+        weights = Linear.Weights(
+          rows: outputs, columns: inputs, backend: options.backend, context: context
+        ) { row, destination in table.decode(row, into: destination) }
+      }
+      runs.append(Linear.Run(weights: weights, outputs: outputs))
     }
+    return runs
   }
 }
 

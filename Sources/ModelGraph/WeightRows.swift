@@ -1,21 +1,24 @@
 import SalanganeFiles
+import SalanganeKernels
 import SalanganeQuantization
+import SalanganeTensors
 
 /// In which order a tensor's rows become the output features of a layer.
 package enum RowOrder: Sendable, Equatable {
   /// As they are stored.
   case stored
   /// In the first `heads` heads, features that are rotated together move from neighbouring rows to half of the
-  /// rotated part apart. Scores don't change when queries and keys move alike.
-  case rotaryNeighbours(heads: Int, headDimension: Int, rotaryDimension: Int)
+  /// rotated part apart, which begins `offset` features into a head. Scores don't change when queries and keys
+  /// move alike.
+  case rotaryNeighbours(heads: Int, headDimension: Int, rotaryDimension: Int, offset: Int = 0)
 
   /// The stored row of an output feature.
   func storedRow(_ row: Int) -> Int {
     switch self {
     case .stored: return row
-    case .rotaryNeighbours(let heads, let headDimension, let rotaryDimension):
-      let feature = row % headDimension
-      guard row < heads * headDimension, feature < rotaryDimension else { return row }
+    case .rotaryNeighbours(let heads, let headDimension, let rotaryDimension, let offset):
+      let feature = row % headDimension - offset
+      guard row < heads * headDimension, (0..<rotaryDimension).contains(feature) else { return row }
       let half = rotaryDimension / 2
       return row - feature + (feature < half ? 2 * feature : 2 * (feature - half) + 1)
     }
@@ -47,10 +50,10 @@ enum StoredValues {
 
 /// The rows of a stored matrix, decoded one at a time.
 struct RowSource: Sendable {
-  private let tensor: StoredTensor
-  private let format: any BlockFormat.Type
-  private let rowBytes: Int
-  private let order: RowOrder
+  fileprivate let tensor: StoredTensor
+  fileprivate let format: any BlockFormat.Type
+  fileprivate let rowBytes: Int
+  fileprivate let order: RowOrder
   private let tiles: (layout: FP8BlockScaled, scales: [Float])?
 
   /// How many of the tensor's rows are used.
@@ -60,10 +63,12 @@ struct RowSource: Sendable {
   ///
   /// FP8 matrices of safetensors come with a scale for each tile (DeepSeek-V3 and Qwen's FP8 models).
   ///
+  /// - Parameter slice: Which of several matrices that are stacked in the tensor; nil for a tensor that is one.
   /// - Throws: `ModelFileError` for a type that has no decoding, or scales of another kind.
   init(
-    _ tensor: StoredTensor, rows: Int, order: RowOrder, checkpoint: Checkpoint
+    _ stored: StoredTensor, slice: Int? = nil, rows: Int, order: RowOrder = .stored, checkpoint: Checkpoint
   ) throws(ModelFileError) {
+    let tensor = slice.map(stored.slice) ?? stored
     guard let format = Dequantizer.format(of: tensor.type),
       let rowBytes = tensor.type.byteCount(ofValues: tensor.shape[1])
     else {
@@ -76,11 +81,11 @@ struct RowSource: Sendable {
     self.rowBytes = rowBytes
     self.rows = rows
     self.order = order
-    tiles = try Self.tiles(of: tensor, checkpoint)
+    tiles = try Self.tiles(of: tensor, stack: slice.map { ($0, stored.shape[0]) }, checkpoint)
   }
 
   private static func tiles(
-    of tensor: StoredTensor, _ checkpoint: Checkpoint
+    of tensor: StoredTensor, stack: (index: Int, count: Int)?, _ checkpoint: Checkpoint
   ) throws(ModelFileError) -> (layout: FP8BlockScaled, scales: [Float])? {
     guard tensor.type == .f8_E4M3, checkpoint.format == .safetensors else { return nil }
     let key = HyperparameterKey("quantization_config.weight_block_size")
@@ -92,8 +97,10 @@ struct RowSource: Sendable {
       let layout = try? FP8BlockScaled(
         rows: tensor.shape[0], columns: tensor.shape[1], tileRows: size[0], tileColumns: size[1])
     else { return nil }
-    let scales = try checkpoint.tensor(
-      tensor.name + "_scale_inv", shape: [layout.scaleRows, layout.scaleColumns])
+    let shape = [layout.scaleRows, layout.scaleColumns]
+    var scales = try checkpoint.tensor(
+      tensor.name + "_scale_inv", shape: stack.map { [$0.count] + shape } ?? shape)
+    if let stack { scales = scales.slice(stack.index) }
     return (layout, try StoredValues.floats(of: scales))
   }
 
@@ -119,11 +126,56 @@ struct RowSource: Sendable {
   }
 }
 
+extension RowSource {
+  /// The packed form of the rows; nil if they are to be floats.
+  func quantizedForm(_ options: WeightOptions) -> QuantizedFormat? {
+    switch options.precision {
+    case .float: nil
+    case .stored: storedForm
+    case .int8: storedForm ?? (tensor.shape[1] % 32 == 0 ? .q8_0 : nil)
+    }
+  }
+
+  private var storedForm: QuantizedFormat? {
+    format is any IntegerBlockFormat.Type ? QuantizedFormat(tensor.type) : nil
+  }
+
+  /// Takes a row's blocks apart; a row of floats is quantised first.
+  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
+    let columns = tensor.shape[1]
+    guard let format = format as? any IntegerBlockFormat.Type else {
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+        withUnsafeTemporaryAllocation(byteCount: columns / 32 * Q8_0.bytesPerBlock, alignment: 16) { blocks in
+          guard let values = values.baseAddress, let blocks = blocks.baseAddress else { return }
+          decode(row, into: values)
+          Q8_0.encode(values, count: columns / 32, into: blocks)
+          Q8_0.split(blocks, count: columns / 32, codes: codes, scales: scales)
+        }
+      }
+      return
+    }
+    tensor.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      format.split(
+        base + order.storedRow(row) * rowBytes, count: columns / format.valuesPerBlock, codes: codes,
+        scales: scales)
+    }
+  }
+}
+
 /// Several matrices on top of each other, as one.
-struct RowTable: Sendable {
+struct RowTable: QuantizedRowSource {
   private let sources: [RowSource]
 
   init(_ sources: [RowSource]) { self.sources = sources }
+
+  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
+    var row = row
+    for source in sources {
+      if row < source.rows { return source.split(row, codes: codes, scales: scales) }
+      row -= source.rows
+    }
+  }
 
   func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
     var row = row

@@ -5,7 +5,7 @@ import SalanganeFiles
 ///
 /// A group's scale has its lower four bits in the nibbles of `low`, low nibble first, and its upper two in
 /// `high`, lowest first. Each group's 16 bytes of `q` are laid out as in `Q4_0`.
-public enum IQ4_XS: BlockFormat {
+public enum IQ4_XS: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .iq4_XS }
 
@@ -25,6 +25,24 @@ public enum IQ4_XS: BlockFormat {
         groupValues[index] = scale * CodeBook.nonlinear[Int(pair & 15)]
         groupValues[index &+ 16] = scale * CodeBook.nonlinear[Int(pair >> 4)]
       }
+    }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 10 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    let highScales = block.integer(2, as: UInt16.self)
+    scales.copyBytes(2, from: block)
+    for group in 0..<8 {
+      let lowBits = block.byte(4 &+ group >> 1) &>> UInt8(truncatingIfNeeded: (group & 1) &* 4) & 15
+      let highBits = UInt8(truncatingIfNeeded: highScales &>> UInt16(truncatingIfNeeded: group &* 2) & 3)
+      scales.store((lowBits | highBits &<< 4) &- 32, at: 2 &+ group)
+      splitNibbles(block + (8 &+ group &* 16), codes + group &* 32)
     }
   }
 }

@@ -12,7 +12,7 @@ import SalanganeFiles
 ///
 /// Nibbles are laid out as in `Q4_0`. As in ggml, `e` of 255 isn't NaN but 2^128, and products beyond the
 /// greatest `Float` are infinite. Source: OCP Microscaling Formats (MX) Specification 1.0.
-public enum MXFP4: BlockFormat {
+public enum MXFP4: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .mxfp4 }
 
@@ -34,6 +34,18 @@ public enum MXFP4: BlockFormat {
   static func halfPower(_ exponent: UInt8) -> Float {
     let bits = exponent < 2 ? 0x0020_0000 << UInt32(exponent) : UInt32(exponent &- 1) << 23
     return Float(bitPattern: bits)
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 1 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    splitNibbles(block + 1, codes)
+    scales.copyBytes(1, from: block)
   }
 }
 

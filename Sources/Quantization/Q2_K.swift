@@ -5,7 +5,7 @@ import SalanganeFiles
 ///
 /// A group's scale is the low nibble of its byte in `scales`, its minimum the high one. 32 bytes of `q` hold
 /// 128 values: bits 0 and 1 the first 32 of them, bits 2 and 3 the next 32, and so on.
-public enum Q2_K: BlockFormat {
+public enum Q2_K: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q2_K }
 
@@ -25,6 +25,22 @@ public enum Q2_K: BlockFormat {
         let quant = block.byte(first &+ index) &>> shift & 3
         groupValues[index] = scale * Float(quant) - minimum
       }
+    }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 20 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    scales.copyBytes(4, from: block + 80)
+    (scales + 4).copyBytes(16, from: block)
+    for index in 0..<256 {
+      let byte = block.byte(16 &+ (index >> 7) &* 32 &+ index & 31)
+      codes[index] = byte &>> UInt8(truncatingIfNeeded: (index >> 5 & 3) &* 2) & 3
     }
   }
 }

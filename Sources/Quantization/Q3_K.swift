@@ -6,7 +6,7 @@ import SalanganeFiles
 /// 32 bytes of `low` hold the lower two bits of 128 values, laid out as in `Q2_K`. The third bit of values
 /// 32 k to 32 k + 31 is bit k of the 32 bytes of `high`. Of the 16 scales of 6 bits, the first 8 bytes hold the
 /// lower four bits (low nibbles: scales 0 to 7), and the last 4 the upper two, of scales 0 to 3 in bits 0 and 1.
-public enum Q3_K: BlockFormat {
+public enum Q3_K: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q3_K }
 
@@ -28,6 +28,28 @@ public enum Q3_K: BlockFormat {
         let high = block.byte(firstHigh &+ index) &>> highShift & 1
         groupValues[index] = scale * Float(Int32(low | high << 2) &- 4)
       }
+    }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 18 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    scales.copyBytes(2, from: block + 108)
+    for group in 0..<16 {
+      let lowBits = block.byte(96 &+ (group & 7)) &>> UInt8(truncatingIfNeeded: group >> 3 &* 4) & 15
+      let highBits = block.byte(104 &+ (group & 3)) &>> UInt8(truncatingIfNeeded: group >> 2 &* 2) & 3
+      scales.store((lowBits | highBits &<< 4) &- 32, at: 2 &+ group)
+    }
+    for index in 0..<256 {
+      let byte = block.byte(32 &+ (index >> 7) &* 32 &+ index & 31)
+      let low = byte &>> UInt8(truncatingIfNeeded: (index >> 5 & 3) &* 2) & 3
+      let high = block.byte(index & 31) &>> UInt8(truncatingIfNeeded: index >> 5) & 1
+      codes[index] = low | high &<< 2
     }
   }
 }

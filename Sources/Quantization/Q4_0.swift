@@ -3,7 +3,7 @@ import SalanganeFiles
 /// 32 values of 4 bits with one scale: `d: f16`, `q: uint8[16]`; value = `d * (q - 8)`.
 ///
 /// Low nibbles hold the first 16 values, high nibbles the last 16.
-public enum Q4_0: BlockFormat {
+public enum Q4_0: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q4_0 }
 
@@ -16,6 +16,18 @@ public enum Q4_0: BlockFormat {
       values[index] = scale * Float((pair & 15) &- 8)
       values[index &+ 16] = scale * Float((pair >> 4) &- 8)
     }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 2 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    splitNibbles(block + 2, codes)
+    scales.copyBytes(2, from: block)
   }
 }
 

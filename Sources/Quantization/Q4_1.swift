@@ -3,7 +3,7 @@ import SalanganeFiles
 /// 32 values of 4 bits with a scale and a minimum: `d: f16`, `m: f16`, `q: uint8[16]`; value = `d * q + m`.
 ///
 /// Low nibbles hold the first 16 values, high nibbles the last 16.
-public enum Q4_1: BlockFormat {
+public enum Q4_1: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q4_1 }
 
@@ -17,6 +17,18 @@ public enum Q4_1: BlockFormat {
       values[index] = scale * Float(pair & 15) + minimum
       values[index &+ 16] = scale * Float(pair >> 4) + minimum
     }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 4 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    splitNibbles(block + 4, codes)
+    scales.copyBytes(4, from: block)
   }
 }
 

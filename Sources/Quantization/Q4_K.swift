@@ -5,7 +5,7 @@ import SalanganeFiles
 ///
 /// 32 bytes of `q` hold two groups: one in the low nibbles, the next in the high ones. `SuperBlockScales`
 /// says how scales and minimums are packed.
-public enum Q4_K: BlockFormat {
+public enum Q4_K: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q4_K }
 
@@ -26,6 +26,26 @@ public enum Q4_K: BlockFormat {
         let quant = block.byte(first &+ index) &>> shift & 15
         groupValues[index] = scale * Float(quant) - minimum
       }
+    }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 20 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    scales.copyBytes(4, from: block)
+    let packed = SuperBlockScales(bytes: block + 4)
+    for group in 0..<8 {
+      scales.store(packed[group].scale, at: 4 &+ group)
+      scales.store(packed[group].minimum, at: 12 &+ group)
+    }
+    for index in 0..<256 {
+      let byte = block.byte(16 &+ (index >> 6) &* 32 &+ index & 31)
+      codes[index] = byte &>> UInt8(truncatingIfNeeded: (index >> 5 & 1) &* 4) & 15
     }
   }
 }

@@ -3,7 +3,7 @@ import SalanganeFiles
 /// 32 values of 5 bits with one scale: `d: f16`, `high: uint32`, `low: uint8[16]`; value = `d * (q - 16)`.
 ///
 /// `q` has its fifth bit in `high`, at the value's index, and the others in `low`, laid out as in `Q4_0`.
-public enum Q5_0: BlockFormat {
+public enum Q5_0: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q5_0 }
 
@@ -19,6 +19,19 @@ public enum Q5_0: BlockFormat {
       values[index] = scale * Float(Int32(first) &- 16)
       values[index &+ 16] = scale * Float(Int32(second) &- 16)
     }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 2 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    splitNibbles(block + 6, codes)
+    addFifthBits(block.integer(2, as: UInt32.self), codes)
+    scales.copyBytes(2, from: block)
   }
 }
 

@@ -4,7 +4,7 @@ import SalanganeFiles
 /// value = `d * q + m`.
 ///
 /// `q` has its fifth bit in `high`, at the value's index, and the others in `low`, laid out as in `Q4_0`.
-public enum Q5_1: BlockFormat {
+public enum Q5_1: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q5_1 }
 
@@ -21,6 +21,19 @@ public enum Q5_1: BlockFormat {
       values[index] = scale * Float(Int32(first)) + minimum
       values[index &+ 16] = scale * Float(Int32(second)) + minimum
     }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 4 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    splitNibbles(block + 8, codes)
+    addFifthBits(block.integer(4, as: UInt32.self), codes)
+    scales.copyBytes(4, from: block)
   }
 }
 

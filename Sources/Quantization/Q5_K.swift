@@ -4,7 +4,7 @@ import SalanganeFiles
 /// `low: uint8[128]`; value = `d * scale * q - dmin * minimum`.
 ///
 /// Scales and the lower four bits lie as in `Q4_K`; the fifth bit of group k is bit k of the 32 bytes of `high`.
-public enum Q5_K: BlockFormat {
+public enum Q5_K: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q5_K }
 
@@ -27,6 +27,28 @@ public enum Q5_K: BlockFormat {
         let high = block.byte(16 &+ index) &>> highShift & 1
         groupValues[index] = scale * Float(low | high << 4) - minimum
       }
+    }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 20 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    scales.copyBytes(4, from: block)
+    let packed = SuperBlockScales(bytes: block + 4)
+    for group in 0..<8 {
+      scales.store(packed[group].scale, at: 4 &+ group)
+      scales.store(packed[group].minimum, at: 12 &+ group)
+    }
+    for index in 0..<256 {
+      let byte = block.byte(48 &+ (index >> 6) &* 32 &+ index & 31)
+      let low = byte &>> UInt8(truncatingIfNeeded: (index >> 5 & 1) &* 4) & 15
+      let high = block.byte(16 &+ index & 31) &>> UInt8(truncatingIfNeeded: index >> 5) & 1
+      codes[index] = low | high &<< 4
     }
   }
 }

@@ -6,7 +6,7 @@ import SalanganeFiles
 /// Each half of the block (128 values) takes 64 bytes of `low`, whose low nibbles are values 0 to 63 and whose
 /// high ones are 64 to 127, and 32 bytes of `high`: bits 0 and 1 belong to values 0 to 31, 2 and 3 to 32 to 63,
 /// and so on.
-public enum Q6_K: BlockFormat {
+public enum Q6_K: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q6_K }
 
@@ -27,6 +27,25 @@ public enum Q6_K: BlockFormat {
         let high = block.byte(firstHigh &+ index) &>> highShift & 3
         groupValues[index] = scale * Float(Int32(low | high << 4) &- 32)
       }
+    }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 18 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    scales.copyBytes(2, from: block + 208)
+    (scales + 2).copyBytes(16, from: block + 192)
+    for index in 0..<256 {
+      let half = index >> 7
+      let low = block.byte(half &* 64 &+ index & 63) &>> UInt8(truncatingIfNeeded: (index >> 6 & 1) &* 4) & 15
+      let high =
+        block.byte(128 &+ half &* 32 &+ index & 31) &>> UInt8(truncatingIfNeeded: (index >> 5 & 3) &* 2) & 3
+      codes[index] = low | high &<< 4
     }
   }
 }

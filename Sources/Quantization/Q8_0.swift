@@ -1,7 +1,7 @@
 import SalanganeFiles
 
 /// 32 values of 8 bits with one scale: `d: f16`, `q: int8[32]`; value = `d * q`.
-public enum Q8_0: BlockFormat {
+public enum Q8_0: IntegerBlockFormat {
   /// The type this format decodes.
   public static var type: TensorType { .q8_0 }
 
@@ -12,6 +12,18 @@ public enum Q8_0: BlockFormat {
     for index in 0..<32 {
       values[index] = scale * Float(block.signedByte(2 &+ index))
     }
+  }
+
+  /// Bytes of a block's scales, split.
+  public static var scaleBytesPerBlock: Int { 2 }
+
+  /// Takes a block apart into codes and scales.
+  @inline(__always)
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
+    for index in 0..<32 { codes[index] = block.byte(2 &+ index) ^ 0x80 }
+    scales.copyBytes(2, from: block)
   }
 }
 

@@ -4,6 +4,7 @@
 @_exported import enum SalanganeKernels.InstructionSet
 @_exported import struct SalanganeKernels.InstructionSetError
 @_exported import enum SalanganeModelGraph.MatmulBackend
+@_exported import enum SalanganeModelGraph.WeightPrecision
 @_exported import enum SalanganeModelGraph.Pooling
 @_exported import struct SalanganeTokenizers.EncodingOptions
 @_exported import protocol SalanganeTokenizers.TextTokenizer

@@ -56,7 +56,7 @@ public final class LanguageModel: Sendable {
       let loader = WeightLoader(
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        backend: options.backend, cancellation: cancellation, progress: progress)
+        options: options.weights, cancellation: cancellation, progress: progress)
       let decoder = try architecture.loadDecoder(loader, loadsHead: true)
       try tokenizer.check(vocabularySize: decoder.vocabularySize, path: path)
       let endTokens = try EndTokens(checkpoint, tokenizer).ids
@@ -139,7 +139,7 @@ public final class LanguageModel: Sendable {
         var values: [Float] = []
         values.reserveCapacity(part.count * step.decoder.vocabularySize)
         try step.decoder.allLogits(
-          part, cache: sequence, workspace: &workspace, context: step.context,
+          part, cache: sequence, prompt: tokens.count, workspace: &workspace, context: step.context,
           cancellation: step.cancellation
         ) { row, logits in
           guard step.context.isFinite(logits) else {

@@ -10,6 +10,12 @@ public struct ModelOptions: Sendable {
   public var instructionSet: InstructionSet?
   /// How float matrix products are computed.
   public var backend: MatmulBackend
+  /// What weights are multiplied as: as they are stored, as floats, or as integers of 8 bits.
+  public var precision: WeightPrecision
+  /// Whether quantised weights are brought into the order of the kernels when a model is loaded.
+  ///
+  /// If not, they are used from the file: slower, with the same results, and without memory for a copy.
+  public var repacksWeights: Bool
   /// Whether the file is mapped into memory; if not, it is read.
   public var isMemoryMapped: Bool
   /// How many tokens of short texts go through the model together.
@@ -24,12 +30,15 @@ public struct ModelOptions: Sendable {
   /// Creates options; every one has a default.
   public init(
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
-    isMemoryMapped: Bool = true, batchTokens: Int = 4096, contextLength: Int? = nil,
+    precision: WeightPrecision = .stored, repacksWeights: Bool = true, isMemoryMapped: Bool = true,
+    batchTokens: Int = 4096, contextLength: Int? = nil,
     cacheType: KVCacheType = .f16
   ) {
     self.threads = threads
     self.instructionSet = instructionSet
     self.backend = backend
+    self.precision = precision
+    self.repacksWeights = repacksWeights
     self.isMemoryMapped = isMemoryMapped
     self.batchTokens = batchTokens
     self.contextLength = contextLength
@@ -38,7 +47,13 @@ public struct ModelOptions: Sendable {
 }
 
 extension ModelOptions {
-  func validatedThreads() throws(EmbeddingError) -> Int {
+  /// The forms of the weights.
+  var weights: WeightOptions { WeightOptions(backend: backend, precision: precision, packs: repacksWeights) }
+
+  /// How many threads compute.
+  ///
+  /// - Throws: `EmbeddingError.invalidOption` if there can't be so many.
+  package func validatedThreads() throws(EmbeddingError) -> Int {
     guard let threads else {
       if let text = ThreadTeam.requestedThreads, Int(text) != ThreadTeam.defaultThreadCount {
         throw .invalidOption(

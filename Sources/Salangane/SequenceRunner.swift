@@ -54,7 +54,7 @@ final class SequenceRunner: Sendable {
       let loader = WeightLoader(
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        backend: options.backend, cancellation: cancellation, progress: progress)
+        options: options.weights, cancellation: cancellation, progress: progress)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
       let extras = try extras(loader, tokenizer)

@@ -10,13 +10,24 @@ package struct SequenceSpan {
   package let count: Int
   /// The position of the first of them in the sequence.
   package let start: Int
+  /// Whether attention over latents expands them into keys and values, which pays for long prompts.
+  package let expandsLatents: Bool
 
   /// Describes a span.
-  package init(cache: KVCache, firstRow: Int, count: Int, start: Int) {
+  package init(cache: KVCache, firstRow: Int, count: Int, start: Int, expandsLatents: Bool = false) {
     self.cache = cache
     self.firstRow = firstRow
     self.count = count
     self.start = start
+    self.expandsLatents = expandsLatents
+  }
+
+  /// Some of the span's rows, counted from its first.
+  package func rows(_ rows: Range<Int>) -> SequenceSpan {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= count)
+    return SequenceSpan(
+      cache: cache, firstRow: firstRow + rows.lowerBound, count: rows.count, start: start + rows.lowerBound,
+      expandsLatents: expandsLatents)
   }
 }
 
@@ -26,15 +37,24 @@ package struct AttentionShape: Hashable, Sendable {
   package let heads: Int
   /// Key and value heads.
   package let keyValueHeads: Int
-  /// Features of a head.
+  /// Features of a query or key.
   package let headDimension: Int
+  /// Features of a value.
+  package let valueDimension: Int
 
   /// Describes an attention.
-  package init(heads: Int, keyValueHeads: Int, headDimension: Int) {
+  ///
+  /// - Parameters:
+  ///   - heads: Query heads, a multiple of `keyValueHeads`.
+  ///   - keyValueHeads: Key and value heads.
+  ///   - headDimension: Features of a query or key.
+  ///   - valueDimension: Features of a value; nil for as many.
+  package init(heads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int? = nil) {
     precondition(heads > 0 && keyValueHeads > 0 && headDimension > 0 && heads % keyValueHeads == 0)
     self.heads = heads
     self.keyValueHeads = keyValueHeads
     self.headDimension = headDimension
+    self.valueDimension = valueDimension ?? headDimension
   }
 
   /// Query heads of a key and value head.
@@ -42,7 +62,9 @@ package struct AttentionShape: Hashable, Sendable {
   /// Features of all queries of a token.
   package var queryFeatures: Int { heads * headDimension }
   /// Features of all queries, keys and values of a token.
-  package var features: Int { (heads + 2 * keyValueHeads) * headDimension }
+  package var features: Int { queryFeatures + keyValueHeads * (headDimension + valueDimension) }
+  /// Features of all heads' results.
+  package var outputFeatures: Int { heads * valueDimension }
 }
 
 extension ComputeContext {
@@ -56,37 +78,45 @@ extension ComputeContext {
   /// All query heads of a key and value head go together, so that keys and values are read once.
   ///
   /// - Parameters:
-  ///   - qkv: `[rows, shape.features]`: all query heads, then keys, then values; only queries are read.
+  ///   - queries: `[rows, shape.queryFeatures]` or wider.
   ///   - spans: The sequences; their caches hold the keys and values of these rows already.
   ///   - layer: The layer in the caches.
   ///   - shape: Heads and their size.
   ///   - scale: What scores are multiplied by, normally `headDimension^-0.5`.
   ///   - window: How many positions a row sees, its own included; nil for all.
-  ///   - out: `[rows, shape.queryFeatures]`.
+  ///   - expansion: How the cache's latents become the keys and values of all heads; nil to take what the cache
+  ///     holds for keys and values.
+  ///   - out: `[rows, shape.outputFeatures]`.
   package func causalAttention(
-    qkv: Matrix, spans: UnsafeBufferPointer<SequenceSpan>, layer: Int, shape: AttentionShape,
-    scale: Float, window: Int?, into out: Matrix
+    queries: Matrix, spans: UnsafeBufferPointer<SequenceSpan>, layer: Int, shape: AttentionShape,
+    scale: Float, window: Int?, expansion: LatentExpansion? = nil, into out: Matrix
   ) {
-    precondition(qkv.columns == shape.features && out.columns == shape.queryFeatures)
-    var lanes = CausalScratch.mostLanes
+    precondition(queries.columns >= shape.queryFeatures && out.columns == shape.outputFeatures)
+    guard let cache = spans.first?.cache else { return }
+    let source = KeyValueSource(cache.layers[layer], cache.elementType, shape: shape, expansion: expansion)
+    // What is expanded serves all the more queries.
+    var lanes = CausalScratch.mostLanes * (expansion == nil ? 1 : 2)
     while lanes > CausalScratch.blockLanes,
       Self.taskCount(spans, shape, lanes: lanes) < threads * 4
     {
       lanes /= 2
     }
-    let layout = CausalScratch(shape: shape, lanes: lanes)
-    parallel(
-      tasks: Self.taskCount(spans, shape, lanes: lanes), scratchCount: layout.count,
-      CausalPhase(
-        kernels: kernels, layout: layout, shape: shape, spans: spans, lanes: lanes, layer: layer,
-        scale: scale, window: window ?? .max, qkv: qkv, out: out))
+    let work = CausalWork(
+      kernels: kernels, layout: CausalScratch(shape: shape, source: source, lanes: lanes), source: source,
+      shape: shape, spans: spans, lanes: lanes, layer: layer, scale: scale, window: window ?? .max,
+      queries: queries, out: out)
+    if expansion == nil, work.count < threads, work.mostBlocks > 1 {
+      splitAttention(work)
+    } else {
+      parallel(tasks: work.count, scratchCount: work.layout.count, CausalPhase(work: work))
+    }
   }
 
   fileprivate static func taskCount(_ span: SequenceSpan, _ shape: AttentionShape, lanes: Int) -> Int {
     shape.keyValueHeads * ((span.count * shape.groupSize + lanes - 1) / lanes)
   }
 
-  private static func taskCount(
+  fileprivate static func taskCount(
     _ spans: UnsafeBufferPointer<SequenceSpan>, _ shape: AttentionShape, lanes: Int
   ) -> Int {
     var count = 0
@@ -95,276 +125,61 @@ extension ComputeContext {
   }
 }
 
-/// Causal attention cut into tasks: some queries of one key and value head of one sequence each.
-private struct CausalPhase: ScratchPhase {
+/// Causal attention cut into parts: some queries of one key and value head of one sequence each.
+struct CausalWork {
   let kernels: KernelTable
   let layout: CausalScratch
+  let source: KeyValueSource
   let shape: AttentionShape
   let spans: UnsafeBufferPointer<SequenceSpan>
-  /// The most queries of a task.
+  /// The most queries of a part.
   let lanes: Int
   let layer: Int
   let scale: Float
   let window: Int
-  let qkv: Matrix
+  let queries: Matrix
   let out: Matrix
 
-  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    // Spans are few, so that looking for a task's own is cheap.
-    var task = task
+  /// How many parts there are.
+  var count: Int { ComputeContext.taskCount(spans, shape, lanes: lanes) }
+
+  /// The most blocks of the cache that a part sees.
+  var mostBlocks: Int {
+    var most = 0
+    for span in spans { most = max(most, (span.start + span.count - 1) / KVCache.blockLength + 1) }
+    return most
+  }
+
+  /// A part.
+  func head(_ part: Int, scratch: UnsafeMutablePointer<Float>) -> CausalHead {
+    // Spans are few, so that looking for a part's own is cheap.
+    var part = part
     var index = 0
-    while task >= ComputeContext.taskCount(spans[index], shape, lanes: lanes) {
-      task -= ComputeContext.taskCount(spans[index], shape, lanes: lanes)
+    while part >= ComputeContext.taskCount(spans[index], shape, lanes: lanes) {
+      part -= ComputeContext.taskCount(spans[index], shape, lanes: lanes)
       index += 1
     }
     let span = spans[index]
     let blocks = (span.count * shape.groupSize + lanes - 1) / lanes
     // Late positions see the most keys: they go first.
-    let firstLane = (blocks - 1 - task % blocks) * lanes
-    let head = CausalHead(
-      kernels: kernels, layout: layout, scratch: scratch, shape: shape, span: span, layer: layer,
-      head: task / blocks, scale: scale, window: window, qkv: qkv, out: out)
-    head.run(firstLane: firstLane, count: min(lanes, span.count * shape.groupSize - firstLane))
+    let firstLane = (blocks - 1 - part % blocks) * lanes
+    return CausalHead(
+      kernels: kernels, layout: layout, source: source, scratch: scratch, shape: shape, span: span,
+      layer: layer, head: part / blocks, firstLane: firstLane,
+      count: min(lanes, span.count * shape.groupSize - firstLane), scale: scale, window: window,
+      queries: queries, out: out)
   }
 }
 
-/// Where a task's temporary values lie in its worker's scratch, in floats.
-private struct CausalScratch {
-  /// Queries that meet a chunk of keys together: two vectors.
-  static let blockLanes = 32
-  /// Queries of a task, whose state stays in the second-level cache.
-  static let mostLanes = 256
+/// Causal attention with a task for each part.
+private struct CausalPhase: ScratchPhase {
+  let work: CausalWork
 
-  let dimension: Int
-  let paddedDimension: Int
-  let keys: Int
-  let values: Int
-  let gathered: Int
-  let queries: Int
-  let rawScores: Int
-  let scores: Int
-  let chunkOutput: Int
-  let chunkRunning: Int
-  let output: Int
-  let maximum: Int
-  let total: Int
-  let count: Int
-
-  init(shape: AttentionShape, lanes: Int) {
-    let chunk = KVCache.blockLength
-    dimension = shape.headDimension
-    paddedDimension = (dimension + 15) & ~15
-    keys = 0
-    values = keys + chunk * dimension
-    gathered = values + chunk * paddedDimension
-    queries = gathered + Self.blockLanes * paddedDimension
-    rawScores = queries + lanes * dimension
-    scores = rawScores + KernelTable.packedRows * chunk
-    chunkOutput = scores + chunk * Self.blockLanes
-    chunkRunning = chunkOutput + Self.blockLanes * paddedDimension
-    output = chunkRunning + 3 * Self.blockLanes
-    maximum = output + lanes * paddedDimension
-    total = maximum + lanes
-    count = total + lanes
-  }
-}
-
-/// Some queries of one key and value head.
-///
-/// Lane `i` is query head `i % groupSize` of the group, at the
-/// span's row `i / groupSize`.
-private struct CausalHead {
-  let kernels: KernelTable
-  let layout: CausalScratch
-  let scratch: UnsafeMutablePointer<Float>
-  let shape: AttentionShape
-  let span: SequenceSpan
-  let layer: Int
-  let head: Int
-  let scale: Float
-  let window: Int
-  let qkv: Matrix
-  let out: Matrix
-
-  private func position(_ lane: Int) -> Int { span.start + lane / shape.groupSize }
-
-  /// The first position that a query at `position` sees.
-  private func firstKey(_ position: Int) -> Int { position < window ? 0 : position - window + 1 }
-
-  func run(firstLane: Int, count: Int) {
-    let padded = layout.paddedDimension
-    let maximum = scratch + layout.maximum
-    let total = scratch + layout.total
-    let output = scratch + layout.output
-    // Few queries are the left operand of the scores, many the right one: the same sums either way.
-    let isNarrow = count <= KernelTable.packedRows
-    let lanes = isNarrow ? 16 : (count + 31) & ~31
-    for lane in 0..<lanes {
-      maximum[lane] = -.infinity
-      total[lane] = 0
-    }
-    (output).update(repeating: 0, count: count * padded)
-    if isNarrow {
-      gather(firstLane, count)
-      kernels.packRows(
-        count, KernelTable.packedRows, layout.dimension, scratch + layout.gathered, layout.dimension,
-        scratch + layout.queries)
-    } else {
-      forEachBlock(count) { block, lanes in
-        gather(firstLane + block, lanes)
-        kernels.packRows(
-          lanes, CausalScratch.blockLanes, layout.dimension, scratch + layout.gathered, layout.dimension,
-          scratch + layout.queries + block * layout.dimension)
-      }
-    }
-    let last = position(firstLane + count - 1)
-    var chunk = firstKey(position(firstLane)) / KVCache.blockLength
-    while chunk * KVCache.blockLength <= last {
-      let start = chunk * KVCache.blockLength
-      let (keys, values) = load(chunk, positions: min(KVCache.blockLength, last + 1 - start))
-      if isNarrow {
-        let visible = min(KVCache.blockLength, last + 1 - start)
-        narrowScores(keys, visible, count)
-        attend(firstLane, 0, count, width: 16, start: start, visible: visible, values)
-      } else {
-        forEachBlock(count) { block, lanes in
-          let lastSeen = position(firstLane + block + lanes - 1)
-          let isBefore = start + KVCache.blockLength <= firstKey(position(firstLane + block))
-          guard start <= lastSeen, !isBefore else { return }
-          let visible = min(KVCache.blockLength, lastSeen + 1 - start)
-          wideScores(keys, visible, block)
-          attend(
-            firstLane + block, block, lanes, width: CausalScratch.blockLanes, start: start,
-            visible: visible, values)
-        }
-      }
-      chunk += 1
-    }
-    finish(firstLane, count)
-  }
-
-  private func forEachBlock(_ count: Int, _ body: (_ first: Int, _ lanes: Int) -> Void) {
-    var block = 0
-    while block < count {
-      body(block, min(CausalScratch.blockLanes, count - block))
-      block += CausalScratch.blockLanes
-    }
-  }
-
-  /// Copies queries behind each other, without gaps.
-  private func gather(_ firstLane: Int, _ count: Int) {
-    let dimension = layout.dimension
-    let group = shape.groupSize
-    for index in 0..<count {
-      let lane = firstLane + index
-      let query =
-        qkv.row(span.firstRow + lane / group) + (head * group + lane % group) * dimension
-      (scratch + layout.gathered + index * dimension).update(from: query, count: dimension)
-    }
-  }
-
-  /// A chunk's keys and values as floats, in the cache or in scratch.
-  private func load(
-    _ chunk: Int, positions: Int
-  ) -> (keys: UnsafePointer<Float>, values: UnsafePointer<Float>) {
-    let keys = span.cache.keys(layer: layer, head: head, block: chunk)
-    let values = span.cache.values(layer: layer, head: head, block: chunk)
-    switch span.cache.elementType {
-    case .f32:
-      return (
-        UnsafePointer(keys.assumingMemoryBound(to: Float.self)),
-        UnsafePointer(values.assumingMemoryBound(to: Float.self))
-      )
-    case .f16:
-      let panels = (positions + 15) & ~15
-      kernels.widenHalf(
-        panels * layout.dimension, keys.assumingMemoryBound(to: UInt16.self), scratch + layout.keys)
-      kernels.widenHalf(
-        positions * layout.paddedDimension, values.assumingMemoryBound(to: UInt16.self),
-        scratch + layout.values)
-      return (UnsafePointer(scratch + layout.keys), UnsafePointer(scratch + layout.values))
-    }
-  }
-
-  /// Scores of one block of queries, `[keys, 32]`.
-  private func wideScores(_ keys: UnsafePointer<Float>, _ visible: Int, _ block: Int) {
-    let dimension = layout.dimension
-    let width = CausalScratch.blockLanes
-    var key = 0
-    while key < visible {
-      // The rows of a panel of 16 keys, in two goes.
-      let inPanel = key % 16
-      let rows = min(inPanel == 0 ? KernelTable.packedRows : 16 - inPanel, visible - key)
-      kernels.matmulPanels(
-        rows, 2, dimension, keys + (key - inPanel) * dimension + inPanel, 16,
-        scratch + layout.queries + block * dimension, width, 16, scratch + layout.scores + key * width,
-        width, nil, 0)
-      key += rows
-    }
-  }
-
-  /// Scores of all queries, `[keys, 16]`.
-  private func narrowScores(_ keys: UnsafePointer<Float>, _ visible: Int, _ count: Int) {
-    let dimension = layout.dimension
-    let raw = scratch + layout.rawScores
-    kernels.matmulPanels(
-      count, (visible + 15) / 16, dimension, scratch + layout.queries, KernelTable.packedRows, keys, 16,
-      dimension * 16, raw, KVCache.blockLength, nil, 0)
-    kernels.packRows(count, 16, visible, raw, KVCache.blockLength, scratch + layout.scores)
-  }
-
-  /// What one chunk gives to a block of queries, from their scores on.
-  private func attend(
-    _ firstLane: Int, _ block: Int, _ count: Int, width: Int, start: Int, visible: Int,
-    _ values: UnsafePointer<Float>
-  ) {
-    let padded = layout.paddedDimension
-    let scores = scratch + layout.scores
-    let maximum = scratch + layout.chunkRunning
-    let total = maximum + CausalScratch.blockLanes
-    let correction = total + CausalScratch.blockLanes
-    let output = scratch + layout.chunkOutput
-    mask(firstLane, count, width: width, start: start, visible: visible)
-    for lane in 0..<width {
-      maximum[lane] = -.infinity
-      total[lane] = 0
-    }
-    kernels.softmaxChunk(visible, width / 16, scores, scale, maximum, total, correction)
-    var row = 0
-    while row < count {
-      kernels.matmulPanels(
-        min(KernelTable.packedRows, count - row), padded / 16, visible, scores + row, width, values, padded,
-        16, output + row * padded, padded, nil, 0)
-      row += KernelTable.packedRows
-    }
-    kernels.mergeAttention(
-      count, padded, maximum, total, output, padded, scratch + layout.maximum + block,
-      scratch + layout.total + block, scratch + layout.output + block * padded, padded)
-  }
-
-  /// Takes away the keys that a query doesn't see: later ones, and those that slid out of its window.
-  private func mask(_ firstLane: Int, _ count: Int, width: Int, start: Int, visible: Int) {
-    let scores = scratch + layout.scores
-    for index in 0..<count {
-      let position = position(firstLane + index)
-      let first = min(max(firstKey(position) - start, 0), visible)
-      let end = min(max(position + 1 - start, first), visible)
-      for key in 0..<first { scores[key * width + index] = -.infinity }
-      for key in end..<visible { scores[key * width + index] = -.infinity }
-    }
-  }
-
-  private func finish(_ firstLane: Int, _ count: Int) {
-    let dimension = layout.dimension
-    let padded = layout.paddedDimension
-    let group = shape.groupSize
-    let total = scratch + layout.total
-    for lane in 0..<count { total[lane] = 1 / total[lane] }
-    for index in 0..<count {
-      let lane = firstLane + index
-      kernels.scaleRows(
-        1, dimension, total + index, scratch + layout.output + index * padded, padded,
-        out.row(span.firstRow + lane / group) + (head * group + lane % group) * dimension, dimension)
-    }
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    let head = work.head(task, scratch: scratch)
+    let state = AttentionState(
+      scratch + work.layout.state, lanes: work.lanes, columns: work.layout.paddedDimension)
+    head.run(blocks: head.blocks, state)
+    head.finish(state, lanes: 0..<head.count)
   }
 }

@@ -26,7 +26,8 @@ package struct DenseMatrix: Sendable {
     context.parallel(tasks: rows) { row, _, _ in decodeRow(row, buffer.base + row * columns) }
   }
 
-  func row(_ index: Int) -> UnsafePointer<Float> { UnsafePointer(buffer.base + index * columns) }
+  /// The weights of a row.
+  package func row(_ index: Int) -> UnsafePointer<Float> { UnsafePointer(buffer.base + index * columns) }
 }
 
 extension ComputeContext {

@@ -47,6 +47,7 @@ package struct Matrix: Sendable {
   /// Floats from one row to the next.
   package let stride: Int
   private let firstRow: Int
+  private let firstColumn: Int
   private let buffer: FloatBuffer
 
   /// Allocates `[rows, columns]`, not initialised.
@@ -55,21 +56,30 @@ package struct Matrix: Sendable {
     self.columns = columns
     stride = (columns + 15) & ~15
     firstRow = 0
+    firstColumn = 0
     buffer = FloatBuffer(count: rows * stride)
   }
 
-  private init(rows: Int, columns: Int, stride: Int, firstRow: Int, buffer: FloatBuffer) {
+  private init(
+    rows: Int, columns: Int, stride: Int, firstRow: Int, firstColumn: Int, buffer: FloatBuffer
+  ) {
     self.rows = rows
     self.columns = columns
     self.stride = stride
     self.firstRow = firstRow
+    self.firstColumn = firstColumn
     self.buffer = buffer
   }
 
-  /// The first `count` columns, in the same memory: to be read, since kernels write whole vectors.
-  package func firstColumns(_ count: Int) -> Matrix {
-    precondition(count > 0 && count <= columns)
-    return Matrix(rows: rows, columns: count, stride: stride, firstRow: firstRow, buffer: buffer)
+  /// The first `count` columns, in the same memory.
+  package func firstColumns(_ count: Int) -> Matrix { columns(0..<count) }
+
+  /// Some of the columns, in the same memory; kernels that write whole vectors write beyond them.
+  package func columns(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= columns && !range.isEmpty)
+    return Matrix(
+      rows: rows, columns: range.count, stride: stride, firstRow: firstRow,
+      firstColumn: firstColumn + range.lowerBound, buffer: buffer)
   }
 
   /// Some of the rows, in the same memory.
@@ -77,7 +87,7 @@ package struct Matrix: Sendable {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows)
     return Matrix(
       rows: range.count, columns: columns, stride: stride, firstRow: firstRow + range.lowerBound,
-      buffer: buffer)
+      firstColumn: firstColumn, buffer: buffer)
   }
 
   /// The first element.
@@ -85,7 +95,7 @@ package struct Matrix: Sendable {
 
   /// The first element of a row.
   package func row(_ index: Int) -> UnsafeMutablePointer<Float> {
-    buffer.base + (firstRow + index) * stride
+    buffer.base + ((firstRow + index) * stride + firstColumn)
   }
 
   /// How many rows the memory has room for.

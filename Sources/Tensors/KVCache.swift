@@ -11,7 +11,8 @@ import SalanganeKernels
 /// Positions are stored in blocks of `blockLength`, for all layers together; blocks are added as the
 /// sequence grows and never moved. In a block, a head's keys lie in panels of 16 positions with the 16
 /// values of one feature side by side, so that they are the right operand of a product with queries, or the
-/// left one of a product from the other side; a head's values lie in rows, padded to whole vectors.
+/// left one of a product from the other side; a head's values lie in rows, padded to whole vectors. Latents (of
+/// DeepSeek-V2's attention), whose leading features are the values too, lie in such rows only.
 ///
 /// A cache belongs to one request. It is written by the thread that leads the team and by the team's tasks,
 /// which write disjoint positions.
@@ -40,6 +41,8 @@ package final class KVCache {
     package let keyDimension: Int
     /// Features of a value.
     package let valueDimension: Int
+    /// Whether a key's leading features are the value, so that it is stored but once.
+    package let isLatent: Bool
 
     /// Describes a layer.
     package init(heads: Int, keyDimension: Int, valueDimension: Int) {
@@ -47,13 +50,31 @@ package final class KVCache {
       self.heads = heads
       self.keyDimension = keyDimension
       self.valueDimension = valueDimension
+      isLatent = false
+    }
+
+    /// Describes a layer of latents: one key for all heads, whose leading features are the value.
+    package init(latentDimension: Int, valueDimension: Int) {
+      precondition((1...latentDimension).contains(valueDimension))
+      heads = 1
+      keyDimension = latentDimension
+      self.valueDimension = valueDimension
+      isLatent = true
     }
 
     /// Numbers from one row of values to the next.
-    package var paddedValueDimension: Int { (valueDimension + 15) & ~15 }
+    package var valueStride: Int { ((isLatent ? keyDimension : valueDimension) + 15) & ~15 }
+
+    /// Numbers that the keys of a head take in a block, besides the rows of values.
+    fileprivate var keyCount: Int { isLatent ? 0 : KVCache.blockLength * keyDimension }
 
     /// Numbers that a block takes for one head.
-    fileprivate var headCount: Int { KVCache.blockLength * (keyDimension + paddedValueDimension) }
+    fileprivate var headCount: Int { keyCount + KVCache.blockLength * valueStride }
+
+    /// Numbers that are kept of a position.
+    package var valuesPerPosition: Int {
+      isLatent ? keyDimension : heads * (keyDimension + valueDimension)
+    }
   }
 
   /// Positions of a block; attention merges its results block by block.
@@ -155,15 +176,14 @@ package final class KVCache {
 
   // MARK: Places
 
-  /// The panels of a head's keys in a block.
+  /// The panels of a head's keys in a block; for latents, there are none.
   func keys(layer: Int, head: Int, block: Int) -> UnsafeMutableRawPointer {
     blocks[block] + (layerOffsets[layer] + head * layers[layer].headCount * elementType.byteCount)
   }
 
-  /// The rows of a head's values in a block.
+  /// The rows of a head's values, or of latents, in a block.
   func values(layer: Int, head: Int, block: Int) -> UnsafeMutableRawPointer {
-    keys(layer: layer, head: head, block: block)
-      + Self.blockLength * layers[layer].keyDimension * elementType.byteCount
+    keys(layer: layer, head: head, block: block) + layers[layer].keyCount * elementType.byteCount
   }
 
   /// Stores the key and the value of a head at a position for which there is room.
@@ -177,6 +197,7 @@ package final class KVCache {
     scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) {
     let shape = layers[layer]
+    precondition(!shape.isLatent)
     let block = position / Self.blockLength
     let row = position % Self.blockLength
     let panel = row / 16 * 16 * shape.keyDimension + row % 16
@@ -186,7 +207,7 @@ package final class KVCache {
     case .f32:
       let column = keys.assumingMemoryBound(to: Float.self) + panel
       for feature in 0..<shape.keyDimension { column[feature * 16] = key[feature] }
-      (values.assumingMemoryBound(to: Float.self) + row * shape.paddedValueDimension)
+      (values.assumingMemoryBound(to: Float.self) + row * shape.valueStride)
         .update(from: value, count: shape.valueDimension)
     case .f16:
       let column = keys.assumingMemoryBound(to: UInt16.self) + panel
@@ -195,7 +216,23 @@ package final class KVCache {
       for feature in 0..<shape.keyDimension { column[feature * 16] = halves[feature] }
       kernels.roundToHalf(
         shape.valueDimension, value,
-        values.assumingMemoryBound(to: UInt16.self) + row * shape.paddedValueDimension)
+        values.assumingMemoryBound(to: UInt16.self) + row * shape.valueStride)
+    }
+  }
+
+  /// Stores a latent at a position for which there is room.
+  ///
+  /// - Parameter latent: `keyDimension` floats.
+  package func store(layer: Int, position: Int, latent: UnsafePointer<Float>, kernels: KernelTable) {
+    let shape = layers[layer]
+    precondition(shape.isLatent)
+    let rows = values(layer: layer, head: 0, block: position / Self.blockLength)
+    let offset = position % Self.blockLength * shape.valueStride
+    switch elementType {
+    case .f32:
+      (rows.assumingMemoryBound(to: Float.self) + offset).update(from: latent, count: shape.keyDimension)
+    case .f16:
+      kernels.roundToHalf(shape.keyDimension, latent, rows.assumingMemoryBound(to: UInt16.self) + offset)
     }
   }
 }

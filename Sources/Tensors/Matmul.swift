@@ -21,8 +21,8 @@ package enum Activation: Sendable {
 extension ComputeContext {
   /// `out = activation(x w^T + bias)`.
   ///
-  /// Every output element is the sum over the input features in order, starting from the bias: the same
-  /// bits whatever the number of rows, tasks or threads.
+  /// Every output element is summed up in the order that `KernelTable.matmulPanels` names, starting from the
+  /// bias: the same bits whatever the number of rows, tasks or threads.
   ///
   /// - Parameters:
   ///   - x: `[rows, w.columns]`.

@@ -23,6 +23,16 @@ package struct PackedMatrix: Sendable {
     UnsafePointer(buffer.base + index * panelStride)
   }
 
+  /// Writes the 16 rows of a panel as they were before they were packed.
+  ///
+  /// - Parameter destination: Room for `16 * columns` floats.
+  package func copyRows(
+    ofPanel index: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
+  ) {
+    // A panel is a matrix with a row for each column: to be transposed once more.
+    kernels.packRows(columns, columns, 16, panel(index), 16, destination)
+  }
+
   /// Packs `[rows, columns]` weights, several panels at a time.
   ///
   /// - Parameter decodeRow: Writes the `columns` weights of one row; called from the team's threads.

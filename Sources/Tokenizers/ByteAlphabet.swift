@@ -1,7 +1,7 @@
 /// The alphabet in which byte-level BPE spells bytes as printable characters (GPT-2, 2019).
 ///
 /// Printable Latin-1 characters stand for themselves; the other 68 bytes are U+0100 and following.
-enum ByteAlphabet {
+package enum ByteAlphabet {
   /// The code point that stands for each byte.
   static let scalars: [UInt32] = {
     var next: UInt32 = 0x100
@@ -14,6 +14,9 @@ enum ByteAlphabet {
       }
     }
   }()
+
+  /// The character that stands for each byte.
+  package static let spelledBytes: [String] = scalars.compactMap { Unicode.Scalar($0).map { String($0) } }
 
   /// The byte that each code point below U+0144 stands for, or -1.
   static let bytes: [Int16] = {

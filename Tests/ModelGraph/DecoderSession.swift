@@ -13,14 +13,16 @@ final class DecoderSession {
 
   init(
     path: String, _ set: InstructionSet? = nil, threads: Int = 2, loadsHead: Bool = true,
-    backend: MatmulBackend = .native
+    backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true
   ) throws {
     team = ThreadTeam()
     context = ComputeContext(
       team: team, threads: threads, kernels: try KernelTable.table(for: set ?? .preferred))
     let checkpoint = try Checkpoint(path: path)
     let loader = WeightLoader(
-      checkpoint: checkpoint, context: context, backend: backend, cancellation: cancellation, progress: nil)
+      checkpoint: checkpoint, context: context,
+      options: WeightOptions(backend: backend, precision: precision, packs: packs),
+      cancellation: cancellation, progress: nil)
     decoder = try ArchitectureRegistry.decoder(for: checkpoint).loadDecoder(loader, loadsHead: loadsHead)
     workspace = DecoderWorkspace(for: decoder)
   }
@@ -33,19 +35,22 @@ final class DecoderSession {
 
   /// All logits, `[tokens, vocabularySize]`.
   func logits(
-    _ tokens: [Int32], chunk: Int = 512, cache: KVCache.ElementType = .f32
+    _ tokens: [Int32], prompt: Int? = nil, chunk: Int = 512, cache: KVCache.ElementType = .f32
   ) throws -> [Float] {
     let cache = decoder.makeCache(cache)
-    return try logits(tokens, chunk: chunk, after: cache)
+    return try logits(tokens, prompt: prompt, chunk: chunk, after: cache)
   }
 
   /// All logits of tokens behind those in a cache.
+  ///
+  /// - Parameter prompt: How many tokens the prompt has of which these are a part.
   func logits(
-    _ tokens: [Int32], chunk: Int = 512, after cache: KVCache, cancellation: Cancellation = Cancellation()
+    _ tokens: [Int32], prompt: Int? = nil, chunk: Int = 512, after cache: KVCache,
+    cancellation: Cancellation = Cancellation()
   ) throws -> [Float] {
     var all: [Float] = []
     try decoder.allLogits(
-      tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
+      tokens, cache: cache, prompt: prompt, chunk: chunk, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, logits in
       precondition(first * decoder.vocabularySize == all.count)

@@ -54,7 +54,8 @@ func worstDifference(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Fl
     let checkpoint = try Checkpoint(path: model.url.path)
     let encoder = try ArchitectureRegistry.encoder(for: checkpoint).loadEncoder(
       WeightLoader(
-        checkpoint: checkpoint, context: context, backend: .native, cancellation: Cancellation(),
+        checkpoint: checkpoint, context: context, options: WeightOptions(precision: .float),
+        cancellation: Cancellation(),
         progress: nil))
     var workspace = EncoderWorkspace(for: encoder)
     for (index, ids) in sequences.enumerated() {
@@ -72,7 +73,7 @@ func worstDifference(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Fl
   func poolings(model: GoldenModel) async throws {
     let arrays = try model.arrays()
     let sequences = try model.sequences(arrays)
-    let embedder = try await Embedder(contentsOf: model.url)
+    let embedder = try await Embedder(contentsOf: model.url, options: .init(precision: .float))
     for pooling in Pooling.allCases {
       for (normalizes, prefix) in [(true, ""), (false, "raw_")] {
         let vectors = try await embedder.embed(
@@ -92,7 +93,7 @@ func worstDifference(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Fl
     let sequences = try model.sequences(arrays)
     let texts = try GoldenModel.texts()
     let first = sequences.count - texts.count
-    let embedder = try await Embedder(contentsOf: model.url)
+    let embedder = try await Embedder(contentsOf: model.url, options: .init(precision: .float))
     #expect(embedder.pooling == .mean && embedder.normalizes)
     // The GGUF files don't know sentence-transformers' limit.
     let isGGUF = model.model.hasSuffix("gguf")

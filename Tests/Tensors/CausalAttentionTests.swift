@@ -110,7 +110,7 @@ import Testing
       }
       spans.withUnsafeBufferPointer {
         context.causalAttention(
-          qkv: input, spans: $0, layer: 1, shape: attention, scale: 0.3, window: shape.window, into: out)
+          queries: input, spans: $0, layer: 1, shape: attention, scale: 0.3, window: shape.window, into: out)
       }
       for (span, sequence) in zip(spans, active) {
         for index in 0..<span.count {

@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// Runs a body with a team of its own.
-private func withContext<Result>(
+func withContext<Result>(
   _ set: InstructionSet, threads: Int, _ body: (ComputeContext) throws -> Result
 ) throws -> Result {
   let team = ThreadTeam()
@@ -19,7 +19,7 @@ private func withContext<Result>(
   return try body(ComputeContext(team: team, threads: threads, kernels: KernelTable.table(for: set)))
 }
 
-private func matrix(_ values: [Float], rows: Int, columns: Int) -> Matrix {
+func matrix(_ values: [Float], rows: Int, columns: Int) -> Matrix {
   let matrix = Matrix(rows: rows, columns: columns)
   for row in 0..<rows {
     for column in 0..<columns { matrix.row(row)[column] = values[row * columns + column] }
@@ -27,7 +27,7 @@ private func matrix(_ values: [Float], rows: Int, columns: Int) -> Matrix {
   return matrix
 }
 
-private func values(_ matrix: Matrix) -> [Float] {
+func values(_ matrix: Matrix) -> [Float] {
   (0..<matrix.rows).flatMap { row in (0..<matrix.columns).map { matrix.row(row)[$0] } }
 }
 

@@ -37,7 +37,7 @@ package struct Attention: Sendable {
     queryKeyValue(x, into: projected, context)
     prepare(projected, layer: layer, spans: spans, rotary: rotary, table: table, context)
     context.causalAttention(
-      qkv: projected, spans: spans, layer: layer, shape: shape, scale: scale, window: window, into: heads)
+      queries: projected, spans: spans, layer: layer, shape: shape, scale: scale, window: window, into: heads)
     output(heads, into: out, context)
   }
 

@@ -6,15 +6,58 @@ package struct DecoderBlock: Sendable {
   /// The norm before the attention.
   package let attentionNorm: RMSNorm
   /// The attention.
-  package let attention: Attention
+  package let attention: AttentionLayer
   /// The norm of the attention's result; nil for none.
   package let postAttentionNorm: RMSNorm?
   /// The norm before the feed-forward network.
   package let feedForwardNorm: RMSNorm
   /// The feed-forward network.
-  package let feedForward: FeedForward
+  package let feedForward: FeedForwardLayer
   /// The norm of the feed-forward network's result; nil for none.
   package let postFeedForwardNorm: RMSNorm?
+}
+
+/// The kinds of attention.
+package enum AttentionLayer: Sendable {
+  /// Over keys and values that query heads share.
+  case grouped(Attention)
+  /// Over latents.
+  case latent(LatentAttention)
+
+  /// What a cache keeps of the layer.
+  fileprivate var cacheShape: KVCache.LayerShape {
+    switch self {
+    case .grouped(let attention):
+      let shape = attention.shape
+      return KVCache.LayerShape(
+        heads: shape.keyValueHeads, keyDimension: shape.headDimension, valueDimension: shape.valueDimension)
+    case .latent(let attention): return attention.cacheShape
+    }
+  }
+
+  /// Columns of the first product's result.
+  fileprivate var projectedFeatures: Int {
+    switch self {
+    case .grouped(let attention): attention.shape.features
+    case .latent(let attention): attention.projectedFeatures
+    }
+  }
+}
+
+/// The kinds of feed-forward networks.
+package enum FeedForwardLayer: Sendable {
+  /// All tokens go through the same weights.
+  case dense(FeedForward)
+  /// Each token goes through those of some experts.
+  case mixture(MixtureOfExperts)
+
+  /// Features between the two products that all tokens go through.
+  fileprivate var innerSize: Int {
+    switch self {
+    case .dense(let network): network.innerSize
+    case .mixture(let mixture): mixture.shared?.innerSize ?? 0
+    }
+  }
 }
 
 /// A causal transformer over token sequences, with a key-value cache for each.
@@ -40,13 +83,7 @@ package struct Decoder: Sendable {
   package var hasHead: Bool { head != nil }
 
   /// What the layers store in a cache.
-  package var cacheLayers: [KVCache.LayerShape] {
-    blocks.map {
-      KVCache.LayerShape(
-        heads: $0.attention.shape.keyValueHeads, keyDimension: $0.attention.shape.headDimension,
-        valueDimension: $0.attention.shape.headDimension)
-    }
-  }
+  package var cacheLayers: [KVCache.LayerShape] { blocks.map(\.attention.cacheShape) }
 
   /// An empty cache for one sequence.
   ///
@@ -123,13 +160,25 @@ package struct Decoder: Sendable {
     let normed = workspace.normed
     let delta = workspace.delta.rows(rows)
     block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
-    block.attention(
-      normed, layer: layer, spans: spans, rotary: configuration.rotary,
-      table: workspace.rotaryTable.rows(rows), projected: workspace.projected, heads: workspace.heads,
-      into: delta, context)
+    let table = workspace.rotaryTable.rows(rows)
+    switch block.attention {
+    case .grouped(let attention):
+      attention(
+        normed, layer: layer, spans: spans, rotary: configuration.rotary, table: table,
+        projected: workspace.projected, heads: workspace.heads, into: delta, context)
+    case .latent(let attention):
+      attention(
+        normed, layer: layer, spans: spans, rotary: configuration.rotary, table: table,
+        projected: workspace.projected, heads: workspace.heads, workspace: &workspace.latent, into: delta,
+        context)
+    }
     block.postAttentionNorm?(delta, into: delta, context)
     block.feedForwardNorm(hidden, adding: delta, into: normed, context)
-    block.feedForward(normed, inner: workspace.inner, into: delta, context)
+    switch block.feedForward {
+    case .dense(let network): network(normed, inner: workspace.inner, into: delta, context)
+    case .mixture(let mixture):
+      mixture(normed, workspace: &workspace.mixture, inner: workspace.inner, into: delta, context)
+    }
     block.postFeedForwardNorm?(delta, into: delta, context)
   }
 
@@ -145,7 +194,7 @@ package struct Decoder: Sendable {
         guard count > 0 else { return nil }
         return SequenceSpan(
           cache: span.cache, firstRow: start - first, count: count,
-          start: span.start + start - span.firstRow)
+          start: span.start + start - span.firstRow, expandsLatents: span.expandsLatents)
       }
       return (first..<end, parts)
     }
@@ -173,23 +222,31 @@ package struct DecoderWorkspace: Sendable {
   fileprivate private(set) var heads: Matrix
   fileprivate private(set) var inner: Matrix
   fileprivate private(set) var rotaryTable: Matrix
+  fileprivate var mixture: MixtureWorkspace
+  fileprivate var latent: LatentWorkspace
   var logits: Matrix
+  /// Twice the rows of hidden states whose logits are computed.
+  var doubled: Matrix
   /// Caches of texts to embed, which are filled and forgotten.
   var transientCaches = LeaderState<[KVCache]>([])
 
   /// Creates a workspace for a decoder, without room for tokens yet.
   package init(for decoder: Decoder) {
     configuration = decoder.configuration
-    innerSize = decoder.blocks.map(\.feedForward.innerSize).max() ?? 0
+    innerSize = max(1, decoder.blocks.map(\.feedForward.innerSize).max() ?? 0)
     let hiddenSize = configuration.hiddenSize
     hidden = Matrix(rows: 0, columns: hiddenSize)
     normed = hidden
     delta = hidden
-    projected = Matrix(rows: 0, columns: configuration.attention.features)
-    heads = Matrix(rows: 0, columns: configuration.attention.queryFeatures)
+    projected = Matrix(
+      rows: 0, columns: decoder.blocks.first?.attention.projectedFeatures ?? configuration.attention.features)
+    heads = Matrix(rows: 0, columns: configuration.attention.outputFeatures)
     inner = Matrix(rows: 0, columns: 2 * innerSize)
     rotaryTable = configuration.rotary.table(rows: 0)
+    mixture = MixtureWorkspace(for: decoder.blocks.map(\.feedForward))
+    latent = LatentWorkspace(for: configuration.latent)
     logits = Matrix(rows: 0, columns: configuration.vocabularySize)
+    doubled = Matrix(rows: 0, columns: configuration.hiddenSize)
   }
 
   /// Makes room for `rows` tokens of which `panel` run together, and uses just those.
@@ -208,6 +265,8 @@ package struct DecoderWorkspace: Sendable {
       projected = Matrix(rows: capacity, columns: projected.columns)
       heads = Matrix(rows: capacity, columns: heads.columns)
       inner = Matrix(rows: capacity, columns: inner.columns)
+      mixture.reserve(rows: capacity)
+      if configuration.latent?.queryRank != nil { latent.reserve(rows: capacity) }
     }
     hidden.setRows(rows)
     delta.setRows(rows)

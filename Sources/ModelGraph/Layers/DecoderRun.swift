@@ -27,12 +27,15 @@ extension Decoder {
 
   /// Runs tokens behind those that the cache holds, in chunks, and adds them to it.
   ///
-  /// However the tokens are cut into chunks or calls, the results have the same bits. When it throws, the
+  /// However the tokens are cut into chunks or calls, the results have the same bits, if calls for parts of a
+  /// prompt name its length. When it throws, the
   /// cache holds the chunks that were finished.
   ///
   /// - Parameters:
   ///   - tokens: Valid token ids, at least one.
   ///   - cache: The sequence's keys and values.
+  ///   - prompt: How many tokens the prompt has of which these are a part, without those that were in the cache
+  ///     before; nil if these are all.
   ///   - chunk: The most rows that run together.
   ///   - workspace: Memory for the activations.
   ///   - layerInputs: Sees the hidden states before every block.
@@ -40,8 +43,9 @@ extension Decoder {
   ///     norm, `[rows, hidden]`, which are gone with the next chunk.
   /// - Throws: `DecoderError`, `KVCacheError`, `CancellationError`, or what `body` throws.
   package func run(
-    _ tokens: [Int32], cache: KVCache, chunk: Int = Decoder.promptChunk, workspace: inout DecoderWorkspace,
-    context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil,
+    _ tokens: [Int32], cache: KVCache, prompt: Int? = nil, chunk: Int = Decoder.promptChunk,
+    workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
+    layerInputs: ((Int, Matrix) -> Void)? = nil,
     body: (_ first: Int, _ hidden: Matrix, _ workspace: inout DecoderWorkspace) throws -> Void
   ) throws {
     precondition(chunk > 0 && !cache.isTransient)
@@ -51,13 +55,15 @@ extension Decoder {
     guard end <= cache.capacity else {
       throw KVCacheError.contextExceeded(positions: end, capacity: cache.capacity)
     }
+    let expandsLatents = LatentAttention.expandsLatents(ofPrompt: prompt ?? tokens.count)
     try tokens.withUnsafeBufferPointer { tokens in
       var first = 0
       while first < tokens.count {
         let count = min(chunk, tokens.count - first)
         let hidden = try step(
-          UnsafeBufferPointer(rebasing: tokens[first..<first + count]), cache: cache, workspace: &workspace,
-          context: context, cancellation: cancellation, layerInputs: layerInputs)
+          UnsafeBufferPointer(rebasing: tokens[first..<first + count]), cache: cache,
+          expandsLatents: expandsLatents, workspace: &workspace, context: context,
+          cancellation: cancellation, layerInputs: layerInputs)
         try body(first, hidden, &workspace)
         first += count
       }
@@ -66,10 +72,12 @@ extension Decoder {
 
   /// One chunk.
   private func step(
-    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache, workspace: inout DecoderWorkspace,
-    context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
+    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache, expandsLatents: Bool,
+    workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
+    layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
-    let span = SequenceSpan(cache: cache, firstRow: 0, count: tokens.count, start: cache.count)
+    let span = SequenceSpan(
+      cache: cache, firstRow: 0, count: tokens.count, start: cache.count, expandsLatents: expandsLatents)
     let hidden = try withUnsafePointer(to: span) { span in
       try hiddenStates(
         tokens, spans: UnsafeBufferPointer(start: span, count: 1), workspace: &workspace, context: context,
@@ -79,17 +87,19 @@ extension Decoder {
     return hidden
   }
 
-  /// Runs a prompt behind what the cache holds.
+  /// Runs a prompt behind what the cache holds, or its last part.
   ///
+  /// - Parameter prompt: How many tokens the prompt has, as for `run`.
   /// - Returns: The last token's hidden state after the last norm, `[1, hidden]`, in the workspace's memory.
   /// - Throws: `DecoderError`, `KVCacheError` or `CancellationError`.
   package func prefill(
-    _ tokens: [Int32], cache: KVCache, workspace: inout DecoderWorkspace, context: ComputeContext,
-    cancellation: Cancellation
+    _ tokens: [Int32], cache: KVCache, prompt: Int? = nil, workspace: inout DecoderWorkspace,
+    context: ComputeContext, cancellation: Cancellation
   ) throws -> Matrix {
     var last: Matrix?
     try run(
-      tokens, cache: cache, workspace: &workspace, context: context, cancellation: cancellation
+      tokens, cache: cache, prompt: prompt, workspace: &workspace, context: context,
+      cancellation: cancellation
     ) { first, hidden, workspace in
       if first + hidden.rows == tokens.count {
         last = normalized(hidden, rows: hidden.rows - 1..<hidden.rows, &workspace, context)
@@ -112,8 +122,8 @@ extension Decoder {
     }
     let hidden = try withUnsafePointer(to: token) { token in
       try step(
-        UnsafeBufferPointer(start: token, count: 1), cache: cache, workspace: &workspace, context: context,
-        cancellation: cancellation)
+        UnsafeBufferPointer(start: token, count: 1), cache: cache, expandsLatents: false,
+        workspace: &workspace, context: context, cancellation: cancellation)
     }
     return normalized(hidden, rows: 0..<1, &workspace, context)
   }
@@ -138,25 +148,36 @@ extension Decoder {
   ) -> Matrix {
     precondition(hidden.rows <= Self.logitRows)
     guard let head else { preconditionFailure("the decoder was loaded without its head") }
-    if workspace.logits.capacity < hidden.rows {
-      workspace.logits = Matrix(rows: hidden.rows, columns: vocabularySize)
+    // The head's own rounding would show in every logit; what it costs to halve it is small beside the layers.
+    let rows = 2 * hidden.rows
+    if workspace.logits.capacity < rows {
+      workspace.logits = Matrix(rows: rows, columns: vocabularySize)
+      workspace.doubled = Matrix(rows: rows, columns: hiddenSize)
     }
+    workspace.logits.setRows(rows)
+    workspace.doubled.setRows(rows)
+    head.refined(hidden, doubled: workspace.doubled, into: workspace.logits, context)
     workspace.logits.setRows(hidden.rows)
-    head(hidden, into: workspace.logits, context)
     return workspace.logits
   }
 
-  /// The logits of every token of a prompt, some rows at a time.
+  /// The logits of every token of a prompt, or of a part of it, some rows at a time.
   ///
-  /// - Parameter body: Called with the index of the first token of some rows, and `[rows, vocabularySize]`.
+  /// - Parameters:
+  ///   - tokens: Valid token ids, at least one.
+  ///   - cache: The sequence's keys and values.
+  ///   - prompt: How many tokens the prompt has, as for `run`.
+  ///   - chunk: The most rows that run together.
+  ///   - workspace: Memory for the activations.
+  ///   - body: Called with the index of the first token of some rows, and `[rows, vocabularySize]`.
   /// - Throws: `DecoderError`, `KVCacheError`, `CancellationError`, or what `body` throws.
   package func allLogits(
-    _ tokens: [Int32], cache: KVCache, chunk: Int = Decoder.promptChunk, workspace: inout DecoderWorkspace,
-    context: ComputeContext, cancellation: Cancellation,
+    _ tokens: [Int32], cache: KVCache, prompt: Int? = nil, chunk: Int = Decoder.promptChunk,
+    workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
     body: (_ first: Int, _ logits: Matrix) throws -> Void
   ) throws {
     try run(
-      tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
+      tokens, cache: cache, prompt: prompt, chunk: chunk, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, hidden, workspace in
       var row = 0
@@ -196,7 +217,9 @@ extension Decoder {
     for (start, end) in zip(offsets, offsets.dropFirst()) where end > start {
       if caches.value.count == spans.count { caches.value.append(makeCache(isTransient: true)) }
       spans.append(
-        SequenceSpan(cache: caches.value[spans.count], firstRow: start, count: end - start, start: 0))
+        SequenceSpan(
+          cache: caches.value[spans.count], firstRow: start, count: end - start, start: 0,
+          expandsLatents: LatentAttention.expandsLatents(ofPrompt: end - start)))
     }
     let hidden = try tokens.withUnsafeBufferPointer { tokens in
       try spans.withUnsafeBufferPointer { spans in

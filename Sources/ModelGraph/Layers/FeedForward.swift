@@ -10,20 +10,21 @@ package struct FeedForward: Sendable {
 
   /// Features between both products.
   package var innerSize: Int { down.inputs }
+  /// Bytes that the weights take in memory.
+  package var byteCount: Int { gateUp.byteCount + down.byteCount }
 
   /// `out = network(x)`: `x` and `out` are `[rows, hidden]`.
   ///
-  /// - Parameter inner: `[rows, 2 * innerSize]`, for temporary values.
+  /// - Parameter inner: `[rows, 2 * innerSize]` or wider, for temporary values.
   package func callAsFunction(_ x: Matrix, inner: Matrix, into out: Matrix, _ context: ComputeContext) {
+    let inner = inner.firstColumns(2 * innerSize)
     gateUp(x, into: inner, context)
-    let phase = GatePhase(kernels: context.kernels, inner: inner, size: innerSize)
-    context.parallel(tasks: phase.tasks, phase)
-    down(inner.firstColumns(innerSize), into: out, context)
+    down(gated: inner, into: out, context)
   }
 }
 
 /// The activation of a feed-forward network's gate, cut into blocks of rows and columns.
-private struct GatePhase: ScratchPhase {
+struct GatePhase: ScratchPhase {
   static let rowsPerTask = 8
   static let columnsPerTask = 1024
 

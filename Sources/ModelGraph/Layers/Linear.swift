@@ -9,13 +9,32 @@ public enum MatmulBackend: String, CaseIterable, Sendable {
 }
 
 /// A linear layer, `y = x w^T + b`, with its weights in the form that its backend takes.
+///
+/// Its output features may come in several runs whose weights have different forms.
 package struct Linear: Sendable {
-  private enum Weights: Sendable {
+  /// The forms of weights.
+  enum Weights: Sendable {
     case packed(PackedMatrix)
     case dense(DenseMatrix)
+    case quantized(QuantizedMatrix)
+
+    /// Bytes that the weights take in memory.
+    var byteCount: Int {
+      switch self {
+      case .packed(let matrix): matrix.byteCount
+      case .dense(let matrix): matrix.byteCount
+      case .quantized(let matrix): matrix.byteCount
+      }
+    }
   }
 
-  private let weights: Weights
+  /// Some output features that follow each other.
+  struct Run: Sendable {
+    let weights: Weights
+    let outputs: Int
+  }
+
+  let runs: [Run]
   private let bias: FloatBuffer?
 
   /// Input features.
@@ -23,7 +42,27 @@ package struct Linear: Sendable {
   /// Output features.
   package let outputs: Int
 
-  /// Loads a layer.
+  /// Puts runs together.
+  ///
+  /// - Parameters:
+  ///   - inputs: Input features.
+  ///   - bias: As many floats as there are output features, or nil.
+  init(_ runs: [Run], inputs: Int, bias: [Float]?) {
+    let outputs = runs.reduce(0) { $0 + $1.outputs }
+    self.runs = runs
+    self.outputs = outputs
+    self.inputs = inputs
+    self.bias = bias.map { bias in
+      precondition(bias.count == outputs)
+      // Whole panels for every run: the kernels read 16 at a time.
+      let buffer = FloatBuffer(count: outputs + 16)
+      buffer.base.initialize(repeating: 0, count: buffer.count)
+      buffer.base.update(from: bias, count: outputs)
+      return buffer
+    }
+  }
+
+  /// Loads a layer of float weights.
   ///
   /// - Parameters:
   ///   - outputs: Output features.
@@ -34,41 +73,102 @@ package struct Linear: Sendable {
     outputs: Int, inputs: Int, bias: [Float]?, backend: MatmulBackend, context: ComputeContext,
     decodeRow: (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
   ) {
-    self.outputs = outputs
-    self.inputs = inputs
-    switch backend {
-    case .native:
-      weights = .packed(
-        PackedMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow))
-    case .openBLAS:
-      weights = .dense(DenseMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow))
-    }
-    self.bias = bias.map { bias in
-      precondition(bias.count == outputs)
-      // Whole panels: the kernels read 16 at a time.
-      let buffer = FloatBuffer(count: (outputs + 15) & ~15)
-      buffer.base.initialize(repeating: 0, count: buffer.count)
-      buffer.base.update(from: bias, count: outputs)
-      return buffer
-    }
+    let weights = Weights(
+      rows: outputs, columns: inputs, backend: backend, context: context, decodeRow: decodeRow)
+    self.init([Run(weights: weights, outputs: outputs)], inputs: inputs, bias: bias)
   }
 
   /// Bytes that the weights take in memory.
-  package var byteCount: Int {
-    switch weights {
-    case .packed(let matrix): matrix.byteCount
-    case .dense(let matrix): matrix.byteCount
-    }
-  }
+  package var byteCount: Int { runs.reduce(0) { $0 + $1.weights.byteCount } }
 
   /// `out = activation(x w^T + b)`; `x` is `[rows, inputs]`, `out` `[rows, outputs]`.
   package func callAsFunction(
     _ x: Matrix, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
-    let bias = bias.map { UnsafePointer($0.base) }
-    switch weights {
-    case .packed(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: out)
-    case .dense(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: out)
+    multiply(x, isQuantized: false, activation: activation, into: out, context)
+  }
+
+  /// Whether all weights are quantised.
+  private var isQuantized: Bool {
+    runs.allSatisfy { if case .quantized = $0.weights { true } else { false } }
+  }
+
+  /// `out = (silu(first half) * second half) w^T + b`, the end of a feed-forward network whose two first products
+  /// lie side by side (SwiGLU; Shazeer, 2020).
+  ///
+  /// - Parameters:
+  ///   - inner: `[rows, 2 * inputs]`; its first half may be written.
+  ///   - out: `[rows, outputs]`.
+  package func callAsFunction(gated inner: Matrix, into out: Matrix, _ context: ComputeContext) {
+    let product = inner.columns(0..<inputs)
+    if isQuantized {
+      context.quantize(.gated(inner))
+    } else {
+      let phase = GatePhase(kernels: context.kernels, inner: inner, size: inputs)
+      context.parallel(tasks: phase.tasks, phase)
+    }
+    multiply(product, isQuantized: isQuantized, into: out, context)
+  }
+
+  /// The product as it is computed for `x`, but where weights are quantised with activations of about 16 bits: what
+  /// rounding to 8 bits leaves over is quantised once more, and multiplied too.
+  ///
+  /// - Parameters:
+  ///   - x: `[rows, inputs]`.
+  ///   - doubled: `[2 * rows, inputs]`, for temporary values.
+  ///   - out: `[2 * rows, outputs]`; the result is in the first half of the rows.
+  func refined(_ x: Matrix, doubled: Matrix, into out: Matrix, _ context: ComputeContext) {
+    guard isQuantized else { return self(x, into: out.rows(0..<x.rows), context) }
+    precondition(doubled.rows == 2 * x.rows && out.rows == 2 * x.rows)
+    for row in 0..<x.rows { doubled.row(row).update(from: x.row(row), count: x.columns) }
+    context.quantize(x)
+    context.copyResiduals(of: x, to: doubled.rows(x.rows..<2 * x.rows))
+    self(doubled, into: out, context)
+    for row in 0..<x.rows {
+      context.kernels.addInPlace(outputs, out.row(x.rows + row), out.row(row))
+      // The bias came twice.
+      if let bias { subtract(bias, from: out.row(row)) }
+    }
+  }
+
+  private func subtract(_ bias: FloatBuffer, from row: UnsafeMutablePointer<Float>) {
+    for index in 0..<outputs { row[index] -= bias.base[index] }
+  }
+
+  /// The product, of rows that have been quantised or not.
+  private func multiply(
+    _ x: Matrix, isQuantized: Bool, activation: Activation = .none, into out: Matrix,
+    _ context: ComputeContext
+  ) {
+    var first = 0
+    var isQuantized = isQuantized
+    for run in runs {
+      let bias = bias.map { UnsafePointer($0.base + first) }
+      let place = runs.count == 1 ? out : out.columns(first..<first + run.outputs)
+      switch run.weights {
+      case .packed(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: place)
+      case .dense(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: place)
+      case .quantized(let matrix):
+        if !isQuantized { context.quantize(x) }
+        isQuantized = true
+        context.multiplyQuantized(matrix, bias: bias, activation: activation, into: place)
+      }
+      first += run.outputs
+    }
+  }
+}
+
+extension Linear.Weights {
+  /// Float weights in the form of a backend.
+  init(
+    rows: Int, columns: Int, backend: MatmulBackend, context: ComputeContext,
+    decodeRow: (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    switch backend {
+    case .native:
+      self = .packed(PackedMatrix(rows: rows, columns: columns, context: context, decodeRow: decodeRow))
+    case .openBLAS:
+      self = .dense(DenseMatrix(rows: rows, columns: columns, context: context, decodeRow: decodeRow))
     }
   }
 }

@@ -150,8 +150,9 @@ private final class Generation: @unchecked Sendable {
     summary.cachedTokens = try await reuse(tokens)
     // A job a chunk, so that other requests get their turns during a long prompt.
     var first = summary.cachedTokens
+    let prompt = tokens.count - first
     while tokens.count - first > Decoder.promptChunk {
-      try await read(Array(tokens[first..<first + Decoder.promptChunk]))
+      try await read(Array(tokens[first..<first + Decoder.promptChunk]), of: prompt)
       first += Decoder.promptChunk
     }
     guard options.maximumTokens != 0 else {
@@ -162,7 +163,7 @@ private final class Generation: @unchecked Sendable {
     let choice = try await session.model.engine.run { step, workspace in
       guard var memory = self.session.memory.value else { preconditionFailure("reuse() made it") }
       let hidden = try step.decoder.prefill(
-        rest, cache: memory.cache, workspace: &workspace, context: step.context,
+        rest, cache: memory.cache, prompt: prompt, workspace: &workspace, context: step.context,
         cancellation: step.cancellation)
       memory.tokens.append(contentsOf: rest)
       self.session.memory.value = memory
@@ -196,11 +197,13 @@ private final class Generation: @unchecked Sendable {
     }
   }
 
-  private func read(_ tokens: [Int32]) async throws {
+  /// Reads a part of a prompt of `prompt` tokens.
+  private func read(_ tokens: [Int32], of prompt: Int) async throws {
     try await session.model.engine.run { [session] step, workspace in
       guard let cache = session.memory.value?.cache else { preconditionFailure("reuse() made it") }
       try step.decoder.run(
-        tokens, cache: cache, workspace: &workspace, context: step.context, cancellation: step.cancellation
+        tokens, cache: cache, prompt: prompt, workspace: &workspace, context: step.context,
+        cancellation: step.cancellation
       ) { _, _, _ in }
       session.memory.value?.tokens.append(contentsOf: tokens)
     }

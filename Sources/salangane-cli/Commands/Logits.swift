@@ -16,13 +16,6 @@ struct Logits: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Token ids, separated by commas; nothing is added to them.", valueName: "ids"))
   var tokens: String
 
-  @Flag(
-    help: """
-      Compute with float activations and dequantised weights, for comparison with references. All weights are \
-      computed with so far, with or without this option.
-      """)
-  var exact = false
-
   @Option(help: ArgumentHelp("The NumPy file to write.", valueName: "file"))
   var output: String?
 

@@ -47,9 +47,7 @@ struct Rerank: AsyncParsableCommand {
 
   func run() async throws {
     let texts = try readDocuments()
-    let options = Salangane.ModelOptions(
-      threads: model.threads, instructionSet: try model.instructionSet, backend: model.backend,
-      isMemoryMapped: !model.noMmap)
+    let options = try model.options
     let loading = ProgressBar("loading", isShown: true)
     let reranker = try await Reranker(contentsOf: URL(filePath: model.model), options: options) {
       loading.update($0)

@@ -24,9 +24,9 @@ struct LanguageModelOptions: ParsableArguments {
   ///   - cacheType: How keys and values are stored unless `--kv-type` says otherwise.
   /// - Throws: What `LanguageModel` throws.
   func load(_ model: ModelOptions, cacheType defaultType: KVCacheType) async throws -> LanguageModel {
-    let options = Salangane.ModelOptions(
-      threads: model.threads, instructionSet: try model.instructionSet, backend: model.backend,
-      isMemoryMapped: !model.noMmap, contextLength: context, cacheType: cacheType ?? defaultType)
+    var options = try model.options
+    options.contextLength = context
+    options.cacheType = cacheType ?? defaultType
     let bar = ProgressBar("loading", isShown: true)
     defer { bar.finish() }
     return try await LanguageModel(contentsOf: URL(filePath: model.model), options: options) {

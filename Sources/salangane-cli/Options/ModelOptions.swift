@@ -42,6 +42,33 @@ struct ModelOptions: ParsableArguments {
   @Flag(name: .customLong("no-mmap"), help: "Read the files instead of mapping them.")
   var noMmap = false
 
+  @Flag(help: "Decode quantised weights and compute with floats throughout, to compare with references.")
+  var exact = false
+
+  @Flag(help: "Bring float weights to integers of 8 bits (Q8_0) when the model is loaded.")
+  var int8 = false
+
+  @Flag(
+    name: .customLong("no-repack"),
+    help: "Use quantised weights from the file, without a copy in the order of the kernels: slower.")
+  var noRepack = false
+
+  /// How the model is loaded and run.
+  ///
+  /// - Throws: `InstructionSetError` if the CPU doesn't have the instructions.
+  var options: Salangane.ModelOptions {
+    get throws {
+      Salangane.ModelOptions(
+        threads: threads, instructionSet: try instructionSet, backend: backend,
+        precision: exact ? .float : int8 ? .int8 : .stored, repacksWeights: !noRepack,
+        isMemoryMapped: !noMmap)
+    }
+  }
+
+  func validate() throws {
+    if exact && int8 { throw ValidationError("--exact and --int8 exclude each other") }
+  }
+
   /// The instructions to compute with.
   ///
   /// - Throws: `InstructionSetError` if the CPU doesn't have them.
@@ -54,8 +81,7 @@ struct ModelOptions: ParsableArguments {
   /// - Parameter showsProgress: Whether a bar may show how far that is.
   /// - Throws: What `Embedder` throws.
   func loadEmbedder(showingProgress showsProgress: Bool) async throws -> Embedder {
-    let options = Salangane.ModelOptions(
-      threads: threads, instructionSet: try instructionSet, backend: backend, isMemoryMapped: !noMmap)
+    let options = try options
     let bar = ProgressBar("loading", isShown: showsProgress)
     defer { bar.finish() }
     return try await Embedder(contentsOf: URL(filePath: model), options: options) { bar.update($0) }

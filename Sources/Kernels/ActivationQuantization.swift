@@ -1,0 +1,128 @@
+/// Activations as signed bytes, 32 with a scale: `code = round(127 x / max |x|)`, ties to even.
+///
+/// - Parameters:
+///   - rows: How many rows.
+///   - groups: How many groups of 32 values each row has.
+///   - x: `[rows, 32 * groups]`, `xStride` floats from row to row.
+///   - step: Rows that stand side by side in what is written; see `QuantizedActivations`.
+///   - codes: `[8 * groups, step]`, four codes a word.
+///   - scales: `[groups, step]`; NaN where a value is NaN, and infinite where one is infinite.
+///   - sums: `[2 * groups, step]`, the sum of the codes of every 16 values.
+@inline(never)
+package func quantizeActivations(
+  _ rows: Int, _ groups: Int, _ x: UnsafePointer<Float>, _ xStride: Int, _ step: Int,
+  _ codes: UnsafeMutablePointer<UInt32>, _ scales: UnsafeMutablePointer<Float>,
+  _ sums: UnsafeMutablePointer<Int32>
+) {
+  for row in 0..<rows {
+    var source = x + (row &* xStride)
+    var code = codes + row
+    var scale = scales + row
+    var sum = sums + row
+    for _ in 0..<groups {
+      let first = load(source)
+      let second = load(source + 16)
+      let largest = greatestMagnitude(first, second)
+      let inverse = 127 / largest
+      // Zeros, and numbers so small that the factor would be infinite, have codes of zero.
+      let factor = Lanes(repeating: inverse == .infinity ? 0 : inverse)
+      scale.pointee = largest / 127
+      let low = rounded(first * factor)
+      let high = rounded(second * factor)
+      sum[0] = total(low)
+      sum[step] = total(high)
+      storeWords(low, code, step)
+      storeWords(high, code + (4 &* step), step)
+      source += 32
+      code += 8 &* step
+      scale += step
+      sum += 2 &* step
+    }
+  }
+}
+
+/// The greatest magnitude of 32 floats; NaN if one is.
+@inline(__always)
+private func greatestMagnitude(_ first: Lanes, _ second: Lanes) -> Float {
+  // As integers, magnitudes are in the order of their bits, and NaN comes last instead of getting lost.
+  let a = unsafeBitCast(first, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF
+  let b = unsafeBitCast(second, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF
+  let sixteen = a.replacing(with: b, where: b .> a)
+  let eight = sixteen.lowHalf.replacing(with: sixteen.highHalf, where: sixteen.highHalf .> sixteen.lowHalf)
+  let four = eight.lowHalf.replacing(with: eight.highHalf, where: eight.highHalf .> eight.lowHalf)
+  let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
+  return Float(bitPattern: max(two[0], two[1]))
+}
+
+/// The nearest integers of numbers below 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
+@inline(__always)
+private func rounded(_ x: Lanes) -> IntegerLanes {
+  let magic: Float = 12_582_912
+  let sum = x + Lanes(repeating: magic)
+  return unsafeBitCast(sum, to: IntegerLanes.self)
+    &- IntegerLanes(repeating: Int32(bitPattern: magic.bitPattern))
+}
+
+/// The sum of sixteen codes.
+@inline(__always)
+private func total(_ codes: IntegerLanes) -> Int32 {
+  let eight = codes.lowHalf &+ codes.highHalf
+  let four = eight.lowHalf &+ eight.highHalf
+  let two = four.lowHalf &+ four.highHalf
+  return two[0] &+ two[1]
+}
+
+/// Sixteen codes as four words, each four bytes of neighbours.
+@inline(__always)
+private func storeWords(_ codes: IntegerLanes, _ destination: UnsafeMutablePointer<UInt32>, _ step: Int) {
+  let words = unsafeBitCast(lowBytes(codes), to: SIMD4<UInt32>.self)
+  for word in 0..<4 { destination[word &* step] = words[word] }
+}
+
+/// What products with codes that have a bias need of the activations: `-bias * sum`, for each group or each half.
+///
+/// - Parameters:
+///   - groups: Groups of 32 inputs.
+///   - step: Rows that stand side by side.
+///   - hasHalves: Whether halves of a group have scales of their own.
+///   - sums: `[2 * groups, step]`.
+///   - out: `[groups or 2 * groups, step]`.
+@inline(never)
+package func biasedSums(
+  _ groups: Int, _ step: Int, _ hasHalves: Bool, _ bias: Int32, _ sums: UnsafePointer<Int32>,
+  _ out: UnsafeMutablePointer<Int32>
+) {
+  if hasHalves {
+    for index in 0..<2 &* groups &* step { out[index] = 0 &- bias &* sums[index] }
+    return
+  }
+  for group in 0..<groups {
+    let first = sums + (2 &* group &* step)
+    let result = out + (group &* step)
+    for row in 0..<step { result[row] = 0 &- bias &* (first[row] &+ first[step &+ row]) }
+  }
+}
+
+/// What products with codes that have a minimum need of the activations: `scale * sum`, for each group or each half.
+///
+/// Parameters are those of `biasedSums`; `scales` is `[groups, step]`.
+@inline(never)
+package func scaledSums(
+  _ groups: Int, _ step: Int, _ hasHalves: Bool, _ scales: UnsafePointer<Float>,
+  _ sums: UnsafePointer<Int32>, _ out: UnsafeMutablePointer<Float>
+) {
+  for group in 0..<groups {
+    let first = sums + (2 &* group &* step)
+    let scale = scales + (group &* step)
+    if hasHalves {
+      let result = out + (2 &* group &* step)
+      for row in 0..<step {
+        result[row] = scale[row] * Float(first[row])
+        result[step &+ row] = scale[row] * Float(first[step &+ row])
+      }
+    } else {
+      let result = out + (group &* step)
+      for row in 0..<step { result[row] = scale[row] * Float(first[row] &+ first[step &+ row]) }
+    }
+  }
+}

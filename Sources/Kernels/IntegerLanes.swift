@@ -1,0 +1,83 @@
+// The primitives of the quantised products that differ between instruction sets; the AVX2 and AVX-512 targets
+// have their own. This is the portable set, which is the oracle of the others.
+
+@inline(__always) var quantizedTileRows: Int { 3 }
+@inline(__always) var quantizedTilePanels: Int { 1 }
+
+/// What is added to 8-bit codes to store them without a sign.
+@inline(__always) var wideBias: Int32 { 128 }
+
+/// 8-bit codes as `multiplyAddWide` takes them.
+@inline(__always) func nativeWide(_ codes: Codes) -> Codes { codes }
+
+/// Sums of products of codes on their way.
+typealias PartialSums = IntegerLanes
+
+/// How many vectors of codes up to a greatest one `PartialSums` can take.
+@inline(__always) func vectorsPerPartialSum(_ maximumCode: Int) -> Int { 8 }
+
+/// Partial sums that go on from `sums`.
+@inline(__always) func partialSums(_ sums: IntegerLanes) -> PartialSums { sums }
+
+/// The sums with what was added to partial sums.
+@inline(__always) func completeSums(_ sums: IntegerLanes, _ partial: PartialSums, isWide: Bool)
+  -> IntegerLanes
+{
+  partial
+}
+
+/// For each of 16 outputs, 4 codes times the 4 signed bytes of a word, added.
+@inline(__always) func multiplyAdd(_ partial: PartialSums, _ w: Codes, _ a: UInt32, isWide: Bool)
+  -> PartialSums
+{
+  let bytes = unsafeBitCast(a, to: SIMD4<Int8>.self)
+  var result = partial
+  for byte in 0..<4 {
+    let code = unsafeBitCast((w &>> UInt32(truncatingIfNeeded: byte &* 8)) & 0xFF, to: IntegerLanes.self)
+    result = result &+ code &* IntegerLanes(repeating: Int32(bytes[byte]))
+  }
+  return result
+}
+
+/// Every byte, 0 to 15, replaced by the table's entry of that index.
+@inline(__always) func lookUp(_ codes: Codes, _ table: CodeTable) -> Codes {
+  let indices = unsafeBitCast(codes, to: SIMD64<UInt8>.self)
+  var values = SIMD64<UInt8>()
+  for index in 0..<64 { values[index] = table[Int(indices[index] & 15)] }
+  return unsafeBitCast(values, to: Codes.self)
+}
+
+/// Integers as floats.
+@inline(__always) func floats(_ integers: IntegerLanes) -> Lanes {
+  var result = Lanes()
+  for lane in 0..<16 { result[lane] = Float(integers[lane]) }
+  return result
+}
+
+/// Bytes without a sign as floats.
+@inline(__always) func floats(_ bytes: SIMD16<UInt8>) -> Lanes {
+  var result = Lanes()
+  for lane in 0..<16 { result[lane] = Float(bytes[lane]) }
+  return result
+}
+
+/// Signed bytes as floats.
+@inline(__always) func floats(_ bytes: SIMD16<Int8>) -> Lanes {
+  var result = Lanes()
+  for lane in 0..<16 { result[lane] = Float(bytes[lane]) }
+  return result
+}
+
+/// The low bytes of integers.
+@inline(__always) func lowBytes(_ integers: IntegerLanes) -> SIMD16<UInt8> {
+  var bytes = SIMD16<UInt8>()
+  for lane in 0..<16 { bytes[lane] = UInt8(truncatingIfNeeded: integers[lane]) }
+  return bytes
+}
+
+/// Bytes without a sign as integers.
+@inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
+  var result = IntegerLanes()
+  for lane in 0..<16 { result[lane] = Int32(bytes[lane]) }
+  return result
+}

@@ -1,0 +1,127 @@
+#if arch(x86_64)
+  import _Builtin_intrinsics.intel
+
+  // 4 rows of integer sums take 8 of the 16 registers; the float sums wait in memory.
+  @inline(__always) var quantizedTileRows: Int { 4 }
+  @inline(__always) var quantizedTilePanels: Int { 1 }
+
+  /// 8-bit codes keep their sign: the sums of products that AVX2 forms have 16 bits, too few for 255 x 127.
+  @inline(__always) var wideBias: Int32 { 0 }
+
+  /// 8-bit codes as `multiplyAddWide` takes them: signed.
+  @inline(__always) func nativeWide(_ codes: Codes) -> Codes { codes ^ 0x8080_8080 }
+
+  @inline(__always) private func halves(_ codes: Codes) -> (low: SIMD4<Int64>, high: SIMD4<Int64>) {
+    (
+      unsafeBitCast(codes.lowHalf, to: SIMD4<Int64>.self),
+      unsafeBitCast(codes.highHalf, to: SIMD4<Int64>.self)
+    )
+  }
+
+  @inline(__always) private func joined(_ low: SIMD4<Int64>, _ high: SIMD4<Int64>) -> IntegerLanes {
+    IntegerLanes(
+      lowHalf: unsafeBitCast(low, to: SIMD8<Int32>.self), highHalf: unsafeBitCast(high, to: SIMD8<Int32>.self)
+    )
+  }
+
+  @inline(__always) private func broadcast(_ word: UInt32) -> SIMD4<Int64> {
+    unsafeBitCast(SIMD8<UInt32>(repeating: word), to: SIMD4<Int64>.self)
+  }
+
+  /// Sums of products of codes on their way: of narrow codes pairs of 16 bits, of wide ones whole sums.
+  struct PartialSums {
+    var low: SIMD4<Int64>
+    var high: SIMD4<Int64>
+  }
+
+  /// How many vectors of codes up to a greatest one fit sums of 16 bits: each adds two products by up to 127.
+  @inline(__always) func vectorsPerPartialSum(_ maximumCode: Int) -> Int {
+    maximumCode <= 15 ? 8 : maximumCode <= 31 ? 4 : maximumCode <= 63 ? 2 : 8
+  }
+
+  /// Empty partial sums.
+  @inline(__always) func partialSums(_ sums: IntegerLanes) -> PartialSums {
+    PartialSums(low: SIMD4<Int64>(), high: SIMD4<Int64>())
+  }
+
+  @inline(__always) private var ones: SIMD4<Int64> {
+    unsafeBitCast(SIMD16<Int16>(repeating: 1), to: SIMD4<Int64>.self)
+  }
+
+  /// The sums with what was added to partial sums.
+  @inline(__always) func completeSums(_ sums: IntegerLanes, _ partial: PartialSums, isWide: Bool)
+    -> IntegerLanes
+  {
+    if isWide { return sums &+ joined(partial.low, partial.high) }
+    return sums &+ joined(_mm256_madd_epi16(partial.low, ones), _mm256_madd_epi16(partial.high, ones))
+  }
+
+  /// For each of 16 outputs, 4 codes times the 4 signed bytes of a word, added.
+  @inline(__always) func multiplyAdd(_ partial: PartialSums, _ w: Codes, _ a: UInt32, isWide: Bool)
+    -> PartialSums
+  {
+    let codes = halves(w)
+    let activations = broadcast(a)
+    if isWide {
+      return PartialSums(
+        low: _mm256_add_epi32(partial.low, signedProduct(codes.low, activations)),
+        high: _mm256_add_epi32(partial.high, signedProduct(codes.high, activations)))
+    }
+    return PartialSums(
+      low: _mm256_add_epi16(partial.low, _mm256_maddubs_epi16(codes.low, activations)),
+      high: _mm256_add_epi16(partial.high, _mm256_maddubs_epi16(codes.high, activations)))
+  }
+
+  /// Signed codes times activations: magnitudes times activations that took over the signs, since one side of
+  /// the product has none.
+  @inline(__always) private func signedProduct(_ w: SIMD4<Int64>, _ a: SIMD4<Int64>) -> SIMD4<Int64> {
+    _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)), ones)
+  }
+
+  /// Every byte, 0 to 15, replaced by the table's entry of that index.
+  @inline(__always) func lookUp(_ codes: Codes, _ table: CodeTable) -> Codes {
+    let word = unsafeBitCast(table, to: SIMD2<Int64>.self)
+    let repeated = SIMD4<Int64>(word[0], word[1], word[0], word[1])
+    let parts = halves(codes)
+    return unsafeBitCast(
+      joined(_mm256_shuffle_epi8(repeated, parts.low), _mm256_shuffle_epi8(repeated, parts.high)),
+      to: Codes.self)
+  }
+
+  /// Integers as floats.
+  @inline(__always) func floats(_ integers: IntegerLanes) -> Lanes {
+    let parts = halves(unsafeBitCast(integers, to: Codes.self))
+    return Lanes(lowHalf: _mm256_cvtepi32_ps(parts.low), highHalf: _mm256_cvtepi32_ps(parts.high))
+  }
+
+  /// Bytes without a sign as floats.
+  @inline(__always) func floats(_ bytes: SIMD16<UInt8>) -> Lanes {
+    let words = unsafeBitCast(bytes, to: SIMD2<Int64>.self)
+    return Lanes(
+      lowHalf: _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(words)),
+      highHalf: _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(SIMD2<Int64>(words[1], 0))))
+  }
+
+  /// Signed bytes as floats.
+  @inline(__always) func floats(_ bytes: SIMD16<Int8>) -> Lanes {
+    let words = unsafeBitCast(bytes, to: SIMD2<Int64>.self)
+    return Lanes(
+      lowHalf: _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(words)),
+      highHalf: _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(SIMD2<Int64>(words[1], 0))))
+  }
+
+  /// The low bytes of integers from -128 to 127.
+  @inline(__always) func lowBytes(_ integers: IntegerLanes) -> SIMD16<UInt8> {
+    let parts = halves(unsafeBitCast(integers, to: Codes.self))
+    // Packing works on both 128-bit lanes apart: the words come out as 0 2 1 3.
+    let words = unsafeBitCast(
+      _mm256_packs_epi16(_mm256_packs_epi32(parts.low, parts.high), SIMD4<Int64>()), to: SIMD8<UInt32>.self)
+    return unsafeBitCast(SIMD4<UInt32>(words[0], words[4], words[1], words[5]), to: SIMD16<UInt8>.self)
+  }
+
+  /// Bytes without a sign as integers.
+  @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
+    let words = unsafeBitCast(bytes, to: SIMD2<Int64>.self)
+    return joined(_mm256_cvtepu8_epi32(words), _mm256_cvtepu8_epi32(SIMD2<Int64>(words[1], 0)))
+  }
+#endif

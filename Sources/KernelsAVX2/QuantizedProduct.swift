@@ -1,0 +1,1 @@
+../Kernels/QuantizedProduct.swift

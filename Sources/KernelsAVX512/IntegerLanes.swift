@@ -1,0 +1,73 @@
+#if arch(x86_64)
+  import _Builtin_intrinsics.intel
+
+  // 6 rows x 2 panels of integer sums and as many of floats, 2 of codes, 1 broadcast: 27 of 32 registers.
+  @inline(__always) var quantizedTileRows: Int { 6 }
+  @inline(__always) var quantizedTilePanels: Int { 2 }
+
+  /// What is added to 8-bit codes to store them without a sign: VNNI multiplies unsigned by signed bytes.
+  @inline(__always) var wideBias: Int32 { 128 }
+
+  /// 8-bit codes as `multiplyAddWide` takes them.
+  @inline(__always) func nativeWide(_ codes: Codes) -> Codes { codes }
+
+  /// Sums of products of codes on their way.
+  typealias PartialSums = IntegerLanes
+
+  /// How many vectors of codes up to a greatest one `PartialSums` can take.
+  @inline(__always) func vectorsPerPartialSum(_ maximumCode: Int) -> Int { 8 }
+
+  /// Partial sums that go on from `sums`.
+  @inline(__always) func partialSums(_ sums: IntegerLanes) -> PartialSums { sums }
+
+  /// The sums with what was added to partial sums.
+  @inline(__always) func completeSums(_ sums: IntegerLanes, _ partial: PartialSums, isWide: Bool)
+    -> IntegerLanes
+  {
+    partial
+  }
+
+  /// For each of 16 outputs, 4 codes times the 4 signed bytes of a word, added.
+  @inline(__always) func multiplyAdd(_ partial: PartialSums, _ w: Codes, _ a: UInt32, isWide: Bool)
+    -> PartialSums
+  {
+    unsafeBitCast(
+      _mm512_dpbusd_epi32(
+        unsafeBitCast(partial, to: SIMD8<Int64>.self), unsafeBitCast(w, to: SIMD8<Int64>.self),
+        unsafeBitCast(Codes(repeating: a), to: SIMD8<Int64>.self)), to: IntegerLanes.self)
+  }
+
+  /// Every byte, 0 to 15, replaced by the table's entry of that index.
+  @inline(__always) func lookUp(_ codes: Codes, _ table: CodeTable) -> Codes {
+    let word = unsafeBitCast(table, to: SIMD2<Int64>.self)
+    let repeated = SIMD8<Int64>(word[0], word[1], word[0], word[1], word[0], word[1], word[0], word[1])
+    return unsafeBitCast(
+      _mm512_shuffle_epi8(repeated, unsafeBitCast(codes, to: SIMD8<Int64>.self)), to: Codes.self)
+  }
+
+  /// Integers as floats.
+  @inline(__always) func floats(_ integers: IntegerLanes) -> Lanes {
+    _mm512_cvtepi32_ps(unsafeBitCast(integers, to: SIMD8<Int64>.self))
+  }
+
+  /// Bytes without a sign as floats.
+  @inline(__always) func floats(_ bytes: SIMD16<UInt8>) -> Lanes {
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)))
+  }
+
+  /// Signed bytes as floats.
+  @inline(__always) func floats(_ bytes: SIMD16<Int8>) -> Lanes {
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)))
+  }
+
+  /// The low bytes of integers.
+  @inline(__always) func lowBytes(_ integers: IntegerLanes) -> SIMD16<UInt8> {
+    unsafeBitCast(
+      _mm512_cvtepi32_epi8(unsafeBitCast(integers, to: SIMD8<Int64>.self)), to: SIMD16<UInt8>.self)
+  }
+
+  /// Bytes without a sign as integers.
+  @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
+    unsafeBitCast(_mm512_cvtepu8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)), to: IntegerLanes.self)
+  }
+#endif

@@ -1,0 +1,204 @@
+import SalanganeKernels
+import SalanganeTensors
+
+/// Measures what share of the machine's ceilings the kernels reach.
+///
+/// Ceilings and kernels take turns, so that both meet the same disturbances, and of each the best of several
+/// measurements counts: disturbances only take time. A kernel is measured until it has got no faster for
+/// `repetitions` times, its ceiling as often beside it, and every share is one of the ceilings in the report.
+package struct Roofline: Sendable {
+  /// How many threads compute.
+  package let threads: Int
+  /// The kernels.
+  package let instructionSet: InstructionSet
+  /// How many measurements in a row must bring nothing better.
+  package let repetitions: Int
+  /// The types to measure, nil for all.
+  package let types: Set<String>?
+  /// The only shape to measure, nil for all.
+  package let shape: Shape?
+  /// How much is done for a measurement.
+  package let scale: Scale
+
+  /// The size of a weight matrix.
+  package struct Shape: Sendable {
+    /// Output features.
+    package let columns: Int
+    /// Input features.
+    package let depth: Int
+
+    /// A size from 1 on.
+    package init(columns: Int, depth: Int) {
+      precondition(columns > 0 && depth > 0)
+      self.columns = columns
+      self.depth = depth
+    }
+  }
+
+  /// What was measured.
+  package struct Report: Sendable {
+    /// How many threads computed.
+    package let threads: Int
+    /// The kernels.
+    package let instructionSet: InstructionSet
+    /// Bytes or multiply-adds a second.
+    package let ceilings: [Ceiling: Double]
+    /// The kernels in the order in which they were measured.
+    package let kernels: [Entry]
+  }
+
+  /// A kernel's measurement.
+  package struct Entry: Sendable {
+    /// `gemm` for products with many rows, `gemv` for those with one.
+    package let kernel: String
+    /// The type of the weights.
+    package let type: String
+    /// Who multiplied: `native` or `openblas`.
+    package let backend: String
+    /// Rows of the activations.
+    package let rows: Int
+    /// The weights.
+    package let shape: Shape
+    /// Bytes of weights or multiply-adds a second.
+    package let rate: Double
+    /// What the rate is a share of.
+    package let ceiling: Ceiling
+    /// The share.
+    package fileprivate(set) var share = 0.0
+  }
+
+  /// The rows of products with many rows: a prompt's chunk.
+  static let manyRows = 512
+  /// Weights of products with many rows: matrices of the smaller models of Qwen3, and a square one.
+  static let shapes = [
+    (1024, 1024), (3072, 1024), (1024, 3072), (4096, 4096), (9728, 2560), (2560, 9728),
+  ].map { Shape(columns: $0.0, depth: $0.1) }
+  /// Weights of products with one row.
+  static let vectorShapes = [Shape(columns: 4096, depth: 4096)]
+  /// Measurements of a kernel in a row that bring nothing better, at least, however long they take.
+  static let fewestMeasurements = 3
+
+  /// How much is done for a measurement.
+  package struct Scale: Sendable {
+    /// Bytes that are read for the rate of memory: some times the third-level cache of a large server CPU.
+    let memoryBytes: Int
+    /// Bytes of the weights that products with one row take in turn, at least: far more than the caches hold.
+    let coldBytes: Int
+    /// Seconds of one measurement, at least: short, so that some are over before anything disturbs them.
+    let leastSeconds: Double
+    /// Seconds after which disturbed measurements count too, for each repetition.
+    let secondsPerRepetition: Double
+
+    /// What gives figures that mean something.
+    package static let full = Scale(
+      memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.002, secondsPerRepetition: 0.025)
+    /// What is quick.
+    package static let test = Scale(
+      memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001, secondsPerRepetition: 0)
+  }
+
+  /// The types that can be measured.
+  package static var knownTypes: [String] {
+    var names: [String] = []
+    for form in WeightForm.all where !names.contains(form.type) { names.append(form.type) }
+    return names
+  }
+
+  /// Prepares a run.
+  package init(
+    threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 20, types: Set<String>? = nil,
+    shape: Shape? = nil, scale: Scale = .full
+  ) {
+    self.threads = threads ?? ThreadTeam.defaultThreadCount
+    self.instructionSet = instructionSet
+    self.repetitions = max(1, repetitions)
+    self.types = types
+    self.shape = shape
+    self.scale = scale
+  }
+
+  /// Measures everything.
+  ///
+  /// - Parameter progress: Told which share is done, 0 to 1.
+  /// - Throws: `InstructionSetError`; `CancellationError`.
+  package func run(progress: (@Sendable (Double) -> Void)? = nil) async throws -> Report {
+    let kernels = try KernelTable.table(for: instructionSet)
+    return try await ComputeQueue.shared.run { [self] team, cancellation in
+      let context = ComputeContext(team: team, threads: threads, kernels: kernels)
+      let meter = CeilingMeter(context: context, memoryBytes: scale.memoryBytes)
+      for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
+      let forms = WeightForm.all.filter { types?.contains($0.type) ?? true }
+      let many = shape.map { [$0] } ?? Self.shapes
+      let single = shape.map { [$0] } ?? Self.vectorShapes
+      let total = forms.count * (many.count + single.count)
+      var entries: [Entry] = []
+      for form in forms {
+        for (rows, shapes) in [(Self.manyRows, many), (1, single)] {
+          for shape in shapes {
+            try cancellation.check()
+            entries.append(measure(form, rows: rows, shape, context, meter))
+            progress?(Double(entries.count) / Double(total))
+          }
+        }
+      }
+      for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
+      for index in entries.indices {
+        entries[index].share = entries[index].rate / (meter.best[entries[index].ceiling] ?? .infinity)
+      }
+      return Report(
+        threads: threads, instructionSet: instructionSet, ceilings: meter.best, kernels: entries)
+    }
+  }
+
+  /// Measures the products of one shape.
+  private func measure(
+    _ form: WeightForm, rows: Int, _ shape: Shape, _ context: ComputeContext, _ meter: CeilingMeter
+  ) -> Entry {
+    let (columns, depth) = (shape.columns, shape.depth)
+    let ceiling = rows == 1 ? .read : form.ceiling
+    var weights = [form.make(columns, depth, context)]
+    if ceiling == .read {
+      while weights.count * weights[0].byteCount < scale.coldBytes {
+        weights.append(form.make(columns, depth, context))
+      }
+    }
+    let work =
+      ceiling == .read ? Double(weights[0].byteCount) : Double(rows) * Double(columns) * Double(depth)
+    let x = Matrix(rows: rows, columns: depth)
+    let out = Matrix(rows: rows, columns: columns)
+    let fill = WeightForm.random(depth)
+    for row in 0..<rows { fill(row, x.row(row)) }
+    var next = 0
+    func slice() -> Double {
+      let clock = Stopwatch()
+      var count = 0
+      repeat {
+        weights[next].multiply(x, out)
+        next = (next + 1) % weights.count
+        count += 1
+      } while clock.seconds < scale.leastSeconds
+      return work * Double(count) / clock.seconds
+    }
+    // The first time brings memory into place.
+    for weights in weights { weights.multiply(x, out) }
+    var best = 0.0
+    var fruitless = 0
+    let clock = Stopwatch()
+    let limit = Double(repetitions) * scale.secondsPerRepetition
+    while fruitless < repetitions, fruitless < Self.fewestMeasurements || clock.seconds < limit {
+      meter.measure(ceiling)
+      let before = Disturbances()
+      let rate = slice()
+      // What is less than half a percent better is noise, and would go on for long.
+      if rate > best * 1.005 {
+        fruitless = 0
+      } else if best == 0 || Disturbances() == before || clock.seconds > limit {
+        fruitless += 1
+      }
+      best = max(best, rate)
+    }
+    return Entry(
+      kernel: rows == 1 ? "gemv" : "gemm", type: form.type, backend: form.backend, rows: rows,
+      shape: shape, rate: best, ceiling: ceiling)
+  }
+}

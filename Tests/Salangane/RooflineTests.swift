@@ -1,0 +1,35 @@
+import Salangane
+import SalanganeTestSupport
+import Testing
+
+@Suite struct RooflineTests {
+  @Test(arguments: InstructionSet.available, [1, 2])
+  func everyFormIsMeasured(set: InstructionSet, threads: Int) async throws {
+    let shape = Roofline.Shape(columns: 80, depth: 96)
+    let report = try await Roofline(
+      threads: threads, instructionSet: set, repetitions: 1, shape: shape, scale: .test
+    ).run()
+    #expect(report.threads == threads && report.instructionSet == set)
+    #expect(Ceiling.allCases.allSatisfy { (report.ceilings[$0] ?? 0) > 0 })
+    #expect(Set(report.kernels.map(\.type)) == Set(Roofline.knownTypes))
+    for entry in report.kernels {
+      #expect(entry.shape.columns == 80 && entry.shape.depth == 96)
+      #expect(entry.kernel == (entry.rows == 1 ? "gemv" : "gemm"))
+      #expect((entry.ceiling == .read) == (entry.rows == 1))
+      let ceiling = try #require(report.ceilings[entry.ceiling])
+      #expect(entry.rate > 0 && abs(entry.share * ceiling / entry.rate - 1) < 1e-9)
+    }
+    // Every form both ways.
+    let forms = Set(report.kernels.map { "\($0.type) \($0.backend)" })
+    #expect(report.kernels.count == 2 * forms.count)
+  }
+
+  @Test func onlyTheTypesAskedFor() async throws {
+    let roofline = Roofline(
+      threads: 2, instructionSet: .portable, repetitions: 1, types: ["F32"],
+      shape: .init(columns: 16, depth: 16), scale: .test)
+    let report = try await roofline.run()
+    #expect(Set(report.kernels.map(\.type)) == ["F32"])
+    #expect(Set(report.kernels.map(\.backend)) == ["native", "openblas"])
+  }
+}

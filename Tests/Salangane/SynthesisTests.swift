@@ -1,0 +1,172 @@
+import Foundation
+import Salangane
+import SalanganeFiles
+import SalanganeQuantization
+import SalanganeTestSupport
+import SalanganeTokenizers
+import Testing
+
+/// Small shapes of every kind, which are quick to write and to run.
+enum SmallShape {
+  static let vocabulary = ModelShape.Vocabulary(
+    size: 512, preTokenizer: "qwen2", firstControlToken: 500, controlTokens: ["<|start|>", "<|end|>"],
+    beginningOfSequence: "<|start|>", endOfSequence: "<|end|>")
+
+  static let dense = ModelShape(
+    "dense", architecture: "qwen3", layerCount: 2, hiddenSize: 512, feedForwardSize: 768,
+    attention: .grouped(heads: 8, keyValueHeads: 2, headDimension: 64, normalizes: true),
+    contextLength: 256, rotaryBase: 1e6, normEpsilon: 1e-6, tiesEmbeddings: true, vocabulary: vocabulary)
+
+  static let plain = ModelShape(
+    "plain", architecture: "llama", layerCount: 2, hiddenSize: 128, feedForwardSize: 192,
+    attention: .grouped(heads: 2, keyValueHeads: 1, headDimension: 64, normalizes: false),
+    contextLength: 256, rotaryBase: 1e6, normEpsilon: 1e-6, vocabulary: vocabulary)
+
+  static let experts = ModelShape(
+    "experts", architecture: "qwen3moe", layerCount: 2, hiddenSize: 128, feedForwardSize: 192,
+    attention: .grouped(heads: 2, keyValueHeads: 1, headDimension: 64, normalizes: true),
+    experts: .init(count: 8, usedCount: 2, feedForwardSize: 96, normalizesWeights: true),
+    contextLength: 256, rotaryBase: 1e6, normEpsilon: 1e-6, vocabulary: vocabulary)
+
+  static let latent = ModelShape(
+    "latent", architecture: "deepseek2", layerCount: 3, hiddenSize: 128, feedForwardSize: 192,
+    attention: .latent(
+      heads: 2, queryRank: 64, keyValueRank: 64, plainDimension: 32, rotaryDimension: 32,
+      valueDimension: 64, yarn: .init(factor: 4, originalContextLength: 64, magnitudeScale: 1)),
+    experts: .init(
+      count: 8, usedCount: 2, feedForwardSize: 96, sharedCount: 1, leadingDenseLayers: 1, isSigmoid: true,
+      normalizesWeights: true, weightScale: 1.5),
+    contextLength: 256, rotaryBase: 1e4, normEpsilon: 1e-6, vocabulary: vocabulary)
+}
+
+@Suite struct SynthesisTests {
+  /// The numbers of parameters that the published files have.
+  static let published: [String: Int] = [
+    "qwen3-0.6b": 596_049_920, "qwen3-1.7b": 1_720_574_976, "qwen3-4b": 4_022_468_096,
+    "qwen3-30b-a3b": 30_532_122_624, "llama-3-8b": 8_030_261_248, "deepseek-v2-lite": 15_706_484_224,
+  ]
+
+  @Test(arguments: ModelShape.all.map(\.name))
+  func shapesHaveAllTheirParameters(name: String) throws {
+    let shape = try #require(ModelShape.named(name))
+    let tensors = ModelSynthesizer(shape, scheme: .f16).descriptions
+    let count = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    if let published = Self.published[name] { #expect(count == published) }
+    #expect(count > 500_000_000)
+    #expect(Set(tensors.map(\.name)).count == tensors.count)
+    // Every matrix but the router's has the type that was asked for, or one that is chosen for it.
+    for scheme in QuantizationScheme.allCases {
+      let tensors = ModelSynthesizer(shape, scheme: scheme).descriptions
+      var isThere = false
+      for tensor in tensors {
+        #expect(tensor.byteCount != nil, "\(scheme) \(tensor)")
+        let isFloat = tensor.shape.count == 1 || tensor.name.contains("ffn_gate_inp")
+        if isFloat { #expect(tensor.type == .f32) }
+        if !isFloat && !scheme.tensorType.isQuantized { #expect(tensor.type == scheme.tensorType) }
+        if !isFloat && scheme.tensorType.isQuantized { #expect(tensor.type.isQuantized) }
+        isThere = isThere || tensor.type == scheme.tensorType
+      }
+      #expect(isThere || scheme == .mxfp4_MoE)
+    }
+    let least = shape.cut(toLayers: shape.layerRange.lowerBound)
+    let names = ModelSynthesizer(least, scheme: .f16).descriptions.map(\.name)
+    #expect(Set(names).isSubset(of: Set(tensors.map(\.name))))
+    // What is cut away is layers, not kinds of tensors.
+    let kinds = { (names: [String]) in Set(names.map { $0.split(separator: ".").last ?? "" }) }
+    #expect(kinds(names) == kinds(tensors.map(\.name)))
+  }
+
+  @Test(arguments: ModelShape.all.map(\.name))
+  func hyperparametersAreRead(name: String) async throws {
+    let directory = try TemporaryDirectory()
+    let shape = try #require(ModelShape.named(name))
+    // The header without the tensors: those of the real sizes take gigabytes.
+    var writer = GGUFWriter()
+    shape.setMetadata(of: &writer, scheme: .q8_0)
+    let path = directory.path("header.gguf")
+    try writer.write(to: path) { _, _ in }
+    let file = try GGUFFile(path: path)
+    let architecture = try #require(file.metadata["general.architecture"]?.string)
+    let tokenizer = try TokenizerLoader.load(path: path)
+    #expect(tokenizer.vocabularySize == file.metadata["\(architecture).vocab_size"]?.int)
+    for text in ["hello swiftlet", " in the dark:\n\t12,345 \u{1F426}", "", "h\u{E9}t\u{E9}rog\u{E8}ne"] {
+      let ids = try tokenizer.encode(text, options: .init(addsSpecialTokens: false)).ids
+      #expect(try tokenizer.decode(ids) == text)
+    }
+    // A word that is a token.
+    #expect(try tokenizer.encode("bc", options: .init(addsSpecialTokens: false)).ids.count == 1)
+  }
+
+  @Test(arguments: [QuantizationScheme.f32, .bf16, .q4_0, .q4_K_M])
+  func filesDependOnTheSeedOnly(scheme: QuantizationScheme) async throws {
+    let directory = try TemporaryDirectory()
+    var files: [[UInt8]] = []
+    for (seed, threads) in [(7, 1), (7, 3), (8, 2)] {
+      let path = directory.path("model.gguf")
+      try await ModelSynthesizer(SmallShape.dense, scheme: scheme, seed: UInt64(seed)).write(
+        to: path, threads: threads)
+      files.append(try TestFiles.read(path))
+    }
+    #expect(files[0] == files[1])
+    #expect(files[0].count == files[2].count && files[0] != files[2])
+  }
+
+  @Test(arguments: [
+    QuantizationScheme.f32, .f16, .bf16, .q4_1, .q5_0, .q8_0, .q2_K, .q4_K_M, .iq4_XS, .mxfp4,
+  ])
+  func weightsAreNormalAndRowsDiffer(scheme: QuantizationScheme) async throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path("model.gguf")
+    try await ModelSynthesizer(SmallShape.dense, scheme: scheme).write(to: path)
+    for tensor in try Checkpoint(path: path).tensors {
+      let count = tensor.elementCount
+      let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+        tensor.withUnsafeBytes { bytes in try? Dequantizer.decode(tensor.type, bytes, into: buffer) }
+        initialized = count
+      }
+      let mean = values.reduce(0, +) / Float(count)
+      let square = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(count)
+      let inputs = Float(tensor.shape.last ?? 1)
+      if tensor.shape.count == 1 {
+        #expect(tensor.type == .f32 && abs(mean - 1) < 0.05 && (0.0009...0.005).contains(square))
+        continue
+      }
+      // A matrix of few bits loses a part of the variance.
+      #expect(abs(mean) < 0.02 / inputs.squareRoot() && abs(square * inputs - 1) < 0.1, "\(tensor)")
+      let rows = stride(from: 0, to: count, by: Int(inputs)).map { values[$0..<$0 + Int(inputs)] }
+      #expect(Set(rows.map { $0.map(\.bitPattern) }).count == rows.count, "\(tensor)")
+    }
+  }
+
+  @Test(arguments: [SmallShape.dense, SmallShape.plain, SmallShape.experts, SmallShape.latent])
+  func modelsRun(shape: ModelShape) async throws {
+    for scheme in [QuantizationScheme.f32, .q4_0, .q8_0] { try await runs(shape, scheme) }
+  }
+
+  private func runs(_ shape: ModelShape, _ scheme: QuantizationScheme) async throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path("model.gguf")
+    try await ModelSynthesizer(shape, scheme: scheme, seed: 3).write(to: path)
+    let model = try await LanguageModel(contentsOf: URL(fileURLWithPath: path))
+    let logits = try await model.logits(tokens: [1, 500, 77, 300])
+    let square = logits.reduce(0) { $0 + $1 * $1 } / Float(logits.count)
+    #expect((0.3...3).contains(square))
+    let options = GenerationOptions(maximumTokens: 5, ignoresEndOfSequence: true)
+    #expect(try await model.generate("the dark", options: options).summary().ids.count == 5)
+  }
+
+  @Test func failuresLeaveNothing() async throws {
+    let directory = try TemporaryDirectory()
+    let synthesizer = ModelSynthesizer(SmallShape.dense, scheme: .q4_0)
+    await #expect(throws: ModelFileError.self) {
+      try await synthesizer.write(to: directory.path("none/model.gguf"))
+    }
+    let path = directory.path("model.gguf")
+    let task = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      try await synthesizer.write(to: path)
+    }
+    await #expect(throws: CancellationError.self) { try await task.value }
+    #expect(try directory.names().isEmpty)
+  }
+}
