@@ -3,7 +3,7 @@
 final class PipelineTokenizer: TextTokenizer {
   /// The tokens of the model.
   let vocabulary: Vocabulary
-  private let addedTokens: [Int32: AddedToken]
+  let addedTokens: [Int32: AddedToken]
   private let addedIDs: [[UInt8]: Int32]
   /// What a normalised added token is decoded from, where it isn't its content.
   private let normalizedContents: [Int32: [UInt8]]
@@ -11,14 +11,14 @@ final class PipelineTokenizer: TextTokenizer {
   private let normalizedMatcher: AddedTokenMatcher
   /// Finds those of the raw tokens that are plain text.
   private let plainMatcher: AddedTokenMatcher
-  private let normalizer: (any Normalizer)?
+  let normalizer: (any Normalizer)?
   /// Whether the normalizer only chooses among equivalent spellings, such as NFC; others, such as those
   /// that put marks in place of spaces, make of a text what the model knows.
   private let choosesSpelling: Bool
-  private let metaspace: Metaspace?
-  private let preTokenizer: (any PreTokenizer)?
-  private let model: any TokenModel
-  private let postProcessor: PostProcessor
+  let metaspace: Metaspace?
+  let preTokenizer: (any PreTokenizer)?
+  let model: any TokenModel
+  let postProcessor: PostProcessor
   private let decoder: any TokenDecoder
 
   let vocabularySize: Int

@@ -157,8 +157,11 @@ extension BERT {
 }
 
 /// The names of BERT's tensors, asked for by their names in GGUF.
-private struct BERTNames {
+package struct BERTNames: Sendable {
   let isGGUF: Bool
+
+  /// Gives the names in a kind of file.
+  package init(isGGUF: Bool) { self.isGGUF = isGGUF }
 
   /// What transformers calls the modules.
   private static let modules = [
@@ -177,18 +180,25 @@ private struct BERTNames {
   ]
 
   /// The names that a tensor may have.
-  func tensor(_ module: String, _ kind: String, _ layer: Int? = nil) -> [String] {
+  ///
+  /// - Parameters:
+  ///   - module: What it belongs to, by its name in GGUF.
+  ///   - kind: `weight` or `bias`.
+  ///   - layer: The layer's number; nil outside of layers.
+  package func tensor(_ module: String, _ kind: String, _ layer: Int? = nil) -> [String] {
     if isGGUF { return [layer.map { "blk.\($0).\(module).\(kind)" } ?? "\(module).\(kind)"] }
     guard let module = Self.modules[module] else { return [] }
     let name = (layer.map { "encoder.layer.\($0)." } ?? "") + "\(module).\(kind)"
     return [name, "bert." + name]
   }
 
-  func normWeight(_ module: String, _ layer: Int?) -> [String] {
+  /// The names that the weight of a norm may have.
+  package func normWeight(_ module: String, _ layer: Int?) -> [String] {
     tensor(module, "weight", layer) + (isGGUF ? [] : tensor(module, "gamma", layer))
   }
 
-  func normBias(_ module: String, _ layer: Int?) -> [String] {
+  /// The names that the bias of a norm may have.
+  package func normBias(_ module: String, _ layer: Int?) -> [String] {
     tensor(module, "bias", layer) + (isGGUF ? [] : tensor(module, "beta", layer))
   }
 }

@@ -30,11 +30,32 @@ struct ExportedModel: Sendable {
   ///
   /// - Throws: `ModelFileError` for a model that can't be converted.
   init(_ checkpoint: Checkpoint) throws(ModelFileError) {
-    guard let gguf = checkpoint.gguf else {
-      throw ModelFileError(
-        .unsupported, file: checkpoint.path, expectation: "expected a GGUF file, found safetensors")
+    if let gguf = checkpoint.gguf {
+      try self.init(gguf, checkpoint.hyperparameters)
+    } else if let directory = checkpoint.directory {
+      try self.init(checkpoint, directory)
+    } else {
+      preconditionFailure("what isn't a GGUF file is in a directory")
     }
-    try self.init(gguf, checkpoint.hyperparameters)
+  }
+
+  /// Converts a model directory.
+  private init(_ checkpoint: Checkpoint, _ directory: ModelDirectory) throws(ModelFileError) {
+    let converter: ModelConverter
+    if BERT.names.contains(checkpoint.architecture) {
+      converter = try .bert(checkpoint, directory)
+    } else if let family = DecoderFamily(checkpoint.architecture) {
+      converter = try .decoder(checkpoint, directory, family)
+    } else {
+      throw ModelFileError(
+        .unsupported, file: checkpoint.hyperparameters.file, subject: "model_type",
+        expectation:
+          "expected one of \(DecoderFamily.modelTypes.joined(separator: ", ")) or bert to convert, "
+          + "found \"\(checkpoint.architecture)\"")
+    }
+    writer = converter.writer
+    tensors = converter.tensors
+    facts = converter.facts
   }
 
   /// Takes over a GGUF file as it is, but for the division into parts.
@@ -48,11 +69,10 @@ struct ExportedModel: Sendable {
         origin: (stored.file.path, stored.name), rows: { try StoredRows(stored) })
     }
     let heads = try values.optionalInts(.headCount)?.first ?? 1
-    let keyValueHeads = try values.optionalInts(.keyValueHeadCount)?.first ?? heads
     facts = TensorTypeChooser.Model(
       architecture: values.architecture, layers: try values.int(.layerCount, in: 0...1024, default: 0),
-      experts: try values.int(.expertCount, default: 0),
-      headsPerKeyValueHead: keyValueHeads > 0 ? heads / keyValueHeads : 0)
+      experts: try values.int(.expertCount, default: 0), heads: heads,
+      keyValueHeads: try values.optionalInts(.keyValueHeadCount)?.first ?? heads)
   }
 
   /// Chooses the tensors' types.

@@ -52,3 +52,105 @@ struct StoredRows: TensorRows {
     }
   }
 }
+
+/// The rows of an FP8 matrix with a scale for each tile, as DeepSeek-V3 and Qwen's FP8 models store it.
+struct TiledRows: TensorRows {
+  private let tensor: StoredTensor
+  private let layout: FP8BlockScaled
+  private let scales: [Float]
+
+  var count: Int { layout.rows }
+  var columns: Int { layout.columns }
+
+  /// Takes a matrix `[rows, columns]` and its scales.
+  ///
+  /// - Throws: `ModelFileError` for scales of another shape or type.
+  init(_ tensor: StoredTensor, scales: StoredTensor, tileRows: Int, tileColumns: Int) throws(ModelFileError) {
+    guard
+      let layout = try? FP8BlockScaled(
+        rows: tensor.shape[0], columns: tensor.shape[1], tileRows: tileRows, tileColumns: tileColumns),
+      scales.shape == [layout.scaleRows, layout.scaleColumns]
+    else {
+      throw ModelFileError(
+        .malformed, file: scales.file.path, subject: scales.name,
+        expectation: "expected a scale for each tile of \(tensor.name), found shape \(scales.shape)")
+    }
+    self.tensor = tensor
+    self.layout = layout
+    let rows = try StoredRows(scales)
+    self.scales = [Float](unsafeUninitializedCapacity: scales.elementCount) { buffer, count in
+      count = scales.elementCount
+      if let base = buffer.baseAddress { rows.decode(0..<rows.count, into: base) }
+    }
+  }
+
+  func decode(_ rows: Range<Int>, into values: UnsafeMutablePointer<Float>) {
+    tensor.withUnsafeBytes { bytes in
+      scales.withUnsafeBufferPointer { scales in
+        let buffer = UnsafeMutableBufferPointer(start: values, count: rows.count * columns)
+        do {
+          try layout.decode(rows: rows, of: bytes, scales: scales, into: buffer)
+        } catch {
+          preconditionFailure("the shapes were checked before: \(error)")
+        }
+      }
+    }
+  }
+}
+
+/// Rows in another order.
+struct ReorderedRows: TensorRows {
+  let rows: any TensorRows
+  /// The row of the source that becomes a row.
+  let source: @Sendable (Int) -> Int
+
+  var count: Int { rows.count }
+  var columns: Int { rows.columns }
+
+  func decode(_ range: Range<Int>, into values: UnsafeMutablePointer<Float>) {
+    for row in range {
+      let source = source(row)
+      rows.decode(source..<source + 1, into: values + (row - range.lowerBound) * columns)
+    }
+  }
+}
+
+/// The single values of a vector in another order.
+struct ReorderedValues: TensorRows {
+  let rows: any TensorRows
+  /// The value of the source that becomes a value.
+  let source: @Sendable (Int) -> Int
+
+  var count: Int { rows.count }
+  var columns: Int { rows.columns }
+
+  func decode(_ range: Range<Int>, into values: UnsafeMutablePointer<Float>) {
+    rows.decode(range, into: values)
+    for row in 0..<range.count {
+      let base = values + row * columns
+      let before = Array(UnsafeBufferPointer(start: base, count: columns))
+      for column in 0..<columns { base[column] = before[source(column)] }
+    }
+  }
+}
+
+/// Values that are computed, of a small tensor.
+struct ComputedRows: TensorRows {
+  let count: Int
+  let columns: Int
+  private let values: [Float]
+
+  /// Takes the values `[count, columns]`.
+  init(_ values: [Float], columns: Int) {
+    precondition(columns > 0 && values.count % columns == 0)
+    self.values = values
+    self.columns = columns
+    count = values.count / columns
+  }
+
+  func decode(_ rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
+    for index in 0..<(rows.count * columns) {
+      destination[index] = values[rows.lowerBound * columns + index]
+    }
+  }
+}

@@ -2,17 +2,25 @@ import SalanganeFiles
 
 /// Chooses the type of each tensor of a quantised model, as llama.cpp does (`llama-quant.cpp`, without
 /// importance weights).
-struct TensorTypeChooser {
+package struct TensorTypeChooser {
   /// What the choice depends on besides the tensors.
-  struct Model {
+  package struct Model: Sendable {
     /// `general.architecture`.
-    var architecture: String
+    package var architecture: String
     /// Transformer blocks, those for multi-token prediction included.
-    var layers: Int
+    package var layers: Int
     /// Experts of a layer; 0 or 1 for a dense model.
-    var experts: Int
+    package var experts: Int
     /// Query heads of the first layer for each of its key and value heads.
-    var headsPerKeyValueHead: Int
+    package var headsPerKeyValueHead: Int
+
+    /// Takes the facts.
+    package init(architecture: String, layers: Int, experts: Int, heads: Int, keyValueHeads: Int) {
+      self.architecture = architecture
+      self.layers = layers
+      self.experts = experts
+      headsPerKeyValueHead = keyValueHeads > 0 ? heads / keyValueHeads : 0
+    }
   }
 
   private let scheme: QuantizationScheme
@@ -37,7 +45,7 @@ struct TensorTypeChooser {
   ///   - model: The model's facts.
   ///   - tensors: The tensors' GGUF names and shapes, outermost dimension first.
   /// - Returns: A type for each tensor; nil for one that is too small or too sensitive to be quantised.
-  static func types(
+  package static func types(
     _ scheme: QuantizationScheme, model: Model, tensors: [(name: String, shape: [Int])]
   ) -> [TensorType?] {
     var chooser = TensorTypeChooser(scheme, model, names: tensors.map(\.name))
@@ -62,24 +70,34 @@ struct TensorTypeChooser {
 
   // MARK: Which tensors are quantised
 
-  /// Parts of the names of matrices that stay as they are.
+  /// Matrices of a layer that stay as they are.
+  private static let exemptNames: Set<String> = [
+    "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "shortconv.conv.weight", "indexer.k_proj.weight",
+    "indexer.q_proj.weight", "attn_rel_b.weight", "time_mix_first.weight", "time_mix_w0.weight",
+    "time_mix_w1.weight", "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight",
+    "time_mix_v2.weight", "time_mix_a0.weight", "time_mix_a1.weight", "time_mix_a2.weight",
+    "time_mix_g1.weight", "time_mix_g2.weight", "time_mix_decay_w1.weight", "time_mix_decay_w2.weight",
+    "time_mix_lerp_fused.weight",
+  ]
+  /// What the names of other such matrices begin with.
+  private static let exemptPrefixes = ["ssm_conv1d", "altup", "laurel"]
+  /// Parts of the names of such matrices outside of a text model's layers.
   private static let exemptParts = [
-    "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel",
-    "per_layer_model_proj", "ssm_conv1d", "shortconv.conv.weight", "indexer.k_proj.weight",
-    "indexer.q_proj.weight", "time_mix_first.weight", "time_mix_w0.weight", "time_mix_w1.weight",
-    "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight", "time_mix_v2.weight",
-    "time_mix_a0.weight", "time_mix_a1.weight", "time_mix_a2.weight", "time_mix_g1.weight",
-    "time_mix_g2.weight", "time_mix_decay_w1.weight", "time_mix_decay_w2.weight",
-    "time_mix_lerp_fused.weight", "attn_rel_b.weight", ".position_embd", "sam.pos_embd", "sam.neck.",
+    "position_embd", "token_types.weight", "altup", "per_layer_model_proj", "sam.pos_embd", "sam.neck.",
     "sam.net_", ".rel_pos", ".patch_embd", ".patch_merger", "a.rvq.codebook", "mm.a.code_embd",
   ]
 
   /// Whether a tensor is a matrix, or several, that may be quantised.
   static func isQuantizable(_ name: String, shape: [Int]) -> Bool {
     // Sizes of 1 in front make no matrix of a vector.
-    guard shape.dropLast().contains(where: { $0 > 1 }), name.hasSuffix("weight") else { return false }
-    guard name != "position_embd.weight", name != "token_types.weight" else { return false }
-    return !exemptParts.contains { name.contains($0) }
+    guard shape.dropLast().contains(where: { $0 > 1 }), name.hasSuffix("weight"),
+      !name.hasSuffix("_norm.weight")
+    else { return false }
+    guard name.hasPrefix("blk."), let dot = name.dropFirst(4).firstIndex(of: ".") else {
+      return !exemptParts.contains { name.contains($0) }
+    }
+    let module = name[name.index(after: dot)...]
+    return !exemptNames.contains(String(module)) && !exemptPrefixes.contains { module.hasPrefix($0) }
   }
 
   // MARK: The type of one tensor
@@ -88,16 +106,17 @@ struct TensorTypeChooser {
     case tokenEmbeddings, output, queryKeyValue, keyValue, value, key, query, attentionOutput, up, gate, down
     case other
 
+    private static let parts: [(String, Role)] = [
+      ("attn_qkv.weight", .queryKeyValue), ("attn_kv_b.weight", .keyValue), ("attn_v.weight", .value),
+      ("attn_k.weight", .key), ("attn_q.weight", .query), ("attn_output.weight", .attentionOutput),
+      ("ffn_up", .up), ("ffn_gate", .gate), ("ffn_down", .down),
+    ]
+
     init(_ name: String) {
-      let parts: [(String, Role)] = [
-        ("attn_qkv.weight", .queryKeyValue), ("attn_kv_b.weight", .keyValue), ("attn_v.weight", .value),
-        ("attn_k.weight", .key), ("attn_q.weight", .query), ("attn_output.weight", .attentionOutput),
-        ("ffn_up", .up), ("ffn_gate", .gate), ("ffn_down", .down),
-      ]
       switch name {
       case "output.weight": self = .output
       case "token_embd.weight", "per_layer_token_embd.weight": self = .tokenEmbeddings
-      default: self = parts.first { name.contains($0.0) }?.1 ?? .other
+      default: self = Self.parts.first { name.contains($0.0) }?.1 ?? .other
       }
     }
 

@@ -12,6 +12,9 @@ struct ByteLevelBPE: TokenModel {
   private let unknown: Int32?
   private let fusesUnknown: Bool
 
+  /// Whether pieces may be tokens at once.
+  var ignoresMerges: Bool { wholePieces != nil }
+
   /// - Parameters:
   ///   - merges: The merges.
   ///   - byteTokens: The token of each of the 256 bytes, or -1 where there is none.
