@@ -229,6 +229,11 @@ private struct LayerPart {
       hasBias = configuration.biases.feedForward
     case .tokenEmbeddings, .outputNorm, .output:
       return nil
+    case .queryDown, .queryDownNorm, .queryUp, .keyValueDown, .keyValueDownNorm, .keyUp, .valueUp, .keyValueUp,
+      .router, .routerBias, .expertGate, .expertUp, .expertGateUp, .expertDown, .sharedGate, .sharedUp,
+      .sharedDown, .sharedScale:
+      // Latents and mixtures of experts: no family that is converted has them.
+      return nil
     }
   }
 
