@@ -61,11 +61,10 @@ private func rounded(_ x: Lanes) -> IntegerLanes {
     &- IntegerLanes(repeating: Int32(bitPattern: magic.bitPattern))
 }
 
-/// The sum of sixteen codes, as the bytes that they are stored in.
+/// The sum of sixteen codes.
 @inline(__always)
 private func total(_ codes: IntegerLanes) -> Int32 {
-  let bytes = (codes &<< 24) &>> 24
-  let eight = bytes.lowHalf &+ bytes.highHalf
+  let eight = codes.lowHalf &+ codes.highHalf
   let four = eight.lowHalf &+ eight.highHalf
   let two = four.lowHalf &+ four.highHalf
   return two[0] &+ two[1]
@@ -74,9 +73,7 @@ private func total(_ codes: IntegerLanes) -> Int32 {
 /// Sixteen codes as four words, each four bytes of neighbours.
 @inline(__always)
 private func storeWords(_ codes: IntegerLanes, _ destination: UnsafeMutablePointer<UInt32>, _ step: Int) {
-  var bytes = SIMD16<UInt8>()
-  for lane in 0..<16 { bytes[lane] = UInt8(truncatingIfNeeded: codes[lane]) }
-  let words = unsafeBitCast(bytes, to: SIMD4<UInt32>.self)
+  let words = unsafeBitCast(lowBytes(codes), to: SIMD4<UInt32>.self)
   for word in 0..<4 { destination[word &* step] = words[word] }
 }
 

@@ -67,3 +67,10 @@ typealias PartialSums = IntegerLanes
   for lane in 0..<16 { result[lane] = Float(bytes[lane]) }
   return result
 }
+
+/// The low bytes of integers.
+@inline(__always) func lowBytes(_ integers: IntegerLanes) -> SIMD16<UInt8> {
+  var bytes = SIMD16<UInt8>()
+  for lane in 0..<16 { bytes[lane] = UInt8(truncatingIfNeeded: integers[lane]) }
+  return bytes
+}

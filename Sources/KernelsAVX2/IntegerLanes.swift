@@ -109,4 +109,13 @@
       lowHalf: _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(words)),
       highHalf: _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(SIMD2<Int64>(words[1], 0))))
   }
+
+  /// The low bytes of integers from -128 to 127.
+  @inline(__always) func lowBytes(_ integers: IntegerLanes) -> SIMD16<UInt8> {
+    let parts = halves(unsafeBitCast(integers, to: Codes.self))
+    // Packing works on both 128-bit lanes apart: the words come out as 0 2 1 3.
+    let words = unsafeBitCast(
+      _mm256_packs_epi16(_mm256_packs_epi32(parts.low, parts.high), SIMD4<Int64>()), to: SIMD8<UInt32>.self)
+    return unsafeBitCast(SIMD4<UInt32>(words[0], words[4], words[1], words[5]), to: SIMD16<UInt8>.self)
+  }
 #endif

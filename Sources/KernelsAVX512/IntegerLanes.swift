@@ -59,4 +59,10 @@
   @inline(__always) func floats(_ bytes: SIMD16<Int8>) -> Lanes {
     _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)))
   }
+
+  /// The low bytes of integers.
+  @inline(__always) func lowBytes(_ integers: IntegerLanes) -> SIMD16<UInt8> {
+    unsafeBitCast(
+      _mm512_cvtepi32_epi8(unsafeBitCast(integers, to: SIMD8<Int64>.self)), to: SIMD16<UInt8>.self)
+  }
 #endif

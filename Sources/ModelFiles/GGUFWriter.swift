@@ -1,5 +1,5 @@
 /// Writes GGUF files (version 3, little-endian), one tensor after another.
-public struct GGUFWriter {
+public struct GGUFWriter: Sendable {
   /// The metadata, in the order in which it is written.
   public private(set) var metadata: [(key: String, value: GGUFValue)] = []
   /// The tensors, in the order in which they are written.
@@ -13,6 +13,14 @@ public struct GGUFWriter {
 
   /// Creates a writer of an empty file.
   public init() {}
+
+  /// Creates a writer of a file without tensors that has the metadata of another.
+  public init(metadata: GGUFMetadata) { self.metadata = metadata.values }
+
+  /// Takes the value of `key` out, if there is one.
+  public mutating func remove(_ key: String) {
+    metadata.removeAll { $0.key.utf8.elementsEqual(key.utf8) }
+  }
 
   /// Sets the value of `key`, in the place of an earlier value or behind all others.
   public mutating func set(_ key: String, _ value: GGUFValue) {

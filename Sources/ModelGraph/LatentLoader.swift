@@ -79,12 +79,14 @@ extension DecoderLoader {
       kernels.packRows(own, own, rank, scratch, rank, transposed.base + head * rank * own)
     }
     let keys = LinearBank(
-      count: latent.heads, outputs: rank, inputs: own, backend: loader.options.backend, context: loader.context
+      count: latent.heads, outputs: rank, inputs: own, backend: loader.options.backend,
+      context: loader.context
     ) { head, row, destination in
       destination.update(from: transposed.base + (head * rank + row) * own, count: own)
     }
     let values = LinearBank(
-      count: latent.heads, outputs: size, inputs: rank, backend: loader.options.backend, context: loader.context
+      count: latent.heads, outputs: size, inputs: rank, backend: loader.options.backend,
+      context: loader.context
     ) { head, row, destination in
       source.decode(head * (own + size) + own + row, into: destination)
     }
@@ -100,7 +102,8 @@ extension DecoderLoader {
       sources.append(try RowSource(tensor, slice: head, rows: rows, checkpoint: checkpoint))
     }
     return LinearBank(
-      count: sources.count, outputs: rows, inputs: columns, backend: loader.options.backend, context: loader.context
+      count: sources.count, outputs: rows, inputs: columns, backend: loader.options.backend,
+      context: loader.context
     ) { head, row, destination in
       sources[head].decode(row, into: destination)
     }

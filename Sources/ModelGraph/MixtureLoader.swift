@@ -88,12 +88,7 @@ extension DecoderLoader {
   private func bank(
     _ members: [[RowSource]], rows: Int, columns: Int
   ) -> LinearBank {
-    let tables = members.map { RowTable($0) }
-    return LinearBank(
-      count: members.count, outputs: rows, inputs: columns, backend: loader.options.backend,
-      context: loader.context
-    ) { member, row, destination in
-      tables[member].decode(row, into: destination)
-    }
+    LinearBank(
+      members, outputs: rows, inputs: columns, options: loader.options, context: loader.context)
   }
 }

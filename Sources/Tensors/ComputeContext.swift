@@ -15,8 +15,10 @@ package final class ComputeContext {
   private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
   /// A number for each worker, for what must outlive a task; not initialised.
   let workerValues: UnsafeMutablePointer<Int>
-  /// Activations for products with quantised weights.
-  var quantizedRows = QuantizedRows()
+  /// Memory for activations of products with quantised weights.
+  private var activations = FloatBuffer(count: 0)
+  /// The rows and columns of activations that were quantised last.
+  private var quantizedShape = (rows: 0, columns: 0)
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
@@ -49,6 +51,30 @@ package final class ComputeContext {
   package func parallel(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
     let bases = scratch(count: scratchCount)
     team.run(tasks: tasks, width: threads, phase: WithScratch(phase: phase, bases: bases))
+  }
+
+  /// Memory for `words` words of quantised activations; what was there is lost.
+  func activationWords(_ words: Int) -> UnsafeMutablePointer<Float> {
+    quantizedShape = (0, 0)
+    if activations.count < words { activations = FloatBuffer(count: words + words / 4) }
+    return activations.base
+  }
+
+  /// Makes room for activations of that shape.
+  func reserveQuantizedRows(_ rows: Int, columns: Int) {
+    _ = activationWords(QuantizedRows.wordCount(rows: rows, columns: columns))
+    quantizedShape = (rows, columns)
+  }
+
+  /// The activations that were quantised last.
+  var quantizedRows: QuantizedRows {
+    QuantizedRows(base: activations.base, rows: quantizedShape.rows, columns: quantizedShape.columns)
+  }
+
+  /// Runs tasks on the calling thread, without anyone's help.
+  func onLeader(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
+    let bases = scratch(count: scratchCount)
+    for task in 0..<tasks { phase.run(task: task, worker: 0, scratch: bases[0]) }
   }
 
   /// Where each worker's scratch of at least `count` floats starts.

@@ -14,7 +14,9 @@ package struct ProductGroup {
   /// How many rows the group has.
   package var rows: Int
   /// The number of the group's first task; set by the product.
-  fileprivate var firstTask = 0
+  var firstTask = 0
+  /// Where the group's rows begin among all that are quantised, in words; set by the product.
+  var firstWord = 0
 
   /// Describes a group.
   package init(
@@ -179,7 +181,7 @@ private struct GroupedPhase: ScratchPhase {
   let packed: UnsafeMutablePointer<Int>
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    let group = group(of: task)
+    let group = groups.group(ofTask: task)
     let block = (task - group.firstTask) / plan.parts
     let part = (task - group.firstTask) % plan.parts
     let firstRow = block * plan.blockRows
@@ -238,15 +240,17 @@ private struct GroupedPhase: ScratchPhase {
       row += width
     }
   }
+}
 
+extension UnsafeBufferPointer<ProductGroup> {
   /// The group that a task belongs to: the last that begins with it or before it, and isn't empty.
-  private func group(of task: Int) -> ProductGroup {
+  func group(ofTask task: Int) -> ProductGroup {
     var low = 0
-    var high = groups.count
+    var high = count
     while high - low > 1 {
       let middle = (low + high) / 2
-      if groups[middle].firstTask <= task { low = middle } else { high = middle }
+      if self[middle].firstTask <= task { low = middle } else { high = middle }
     }
-    return groups[low]
+    return self[low]
   }
 }

@@ -22,14 +22,26 @@ extension ComputeContext {
   }
 
   /// Quantises rows, for the products that follow.
-  package func quantize(_ x: Matrix) {
-    quantizedRows.reserve(rows: x.rows, columns: x.columns)
-    let phase = RowQuantization(kernels: kernels, x: x, columns: x.columns, rows: quantizedRows)
-    if x.rows <= QuantizedRows.vectorRows {
-      // Not worth waking anyone.
-      for task in 0..<quantizedRows.blocks { phase.run(task: task, worker: 0, scratch: x.base) }
+  package func quantize(_ x: Matrix) { quantize(.rows(x)) }
+
+  /// Quantises rows, for the products that follow.
+  package func quantize(_ source: QuantizationSource) {
+    reserveQuantizedRows(source.rows, columns: source.columns)
+    let phase = RowQuantization(kernels: kernels, source: source, rows: quantizedRows)
+    // A few rows aren't worth waking anyone.
+    let tasks = phase.rows.blocks
+    if phase.rows.areFew {
+      onLeader(tasks: tasks, scratchCount: phase.scratchCount, phase)
     } else {
-      parallel(tasks: quantizedRows.blocks, phase)
+      parallel(tasks: tasks, scratchCount: phase.scratchCount, phase)
+    }
+  }
+
+  /// What is left over of rows that were just quantised, `[rows, columns]`: it can be quantised in its turn.
+  package func copyResiduals(of x: Matrix, to out: Matrix) {
+    precondition(x.rows == quantizedRows.rows && out.rows == x.rows && out.columns == x.columns)
+    for row in 0..<x.rows {
+      quantizedRows.copyResidual(ofRow: row, x.row(row), columns: x.columns, to: out.row(row))
     }
   }
 
@@ -39,41 +51,19 @@ extension ComputeContext {
   ) {
     let x = quantizedRows
     precondition(x.rows == out.rows && out.columns == w.rows)
-    let place = out.base
-    if x.rows <= QuantizedRows.vectorRows {
+    let product = QuantizedProduct(kernels: kernels, w: w)
+    let place = ProductPlace(values: out.base, stride: out.stride, bias: bias)
+    if x.areFew {
       let plan = VectorPlan(panels: w.panels, threads: threads)
       let phase = QuantizedVectorPhase(
-        kernels: kernels, plan: plan, x: x, w: w, bias: bias, activation: activation, out: place,
-        stride: out.stride)
-      parallel(tasks: plan.tasks, scratchCount: phase.scratchCount, phase)
+        product: product, plan: plan, x: x, place: place, activation: activation)
+      parallel(tasks: plan.tasks, scratchCount: product.vectorScratch(x), phase)
     } else {
       let plan = TilePlan(x: x, panels: w.panels, threads: threads)
       workerValues.update(repeating: -1, count: threads)
       let phase = QuantizedTilePhase(
-        kernels: kernels, plan: plan, x: x, w: w, bias: bias, activation: activation, out: place,
-        stride: out.stride, prepared: workerValues)
-      parallel(tasks: plan.tasks, scratchCount: phase.scratchCount, phase)
-    }
-  }
-}
-
-/// What the kernels of a form need to know of the sums of a block's activations.
-private struct Auxiliary {
-  let kernels: KernelTable
-  let quantized: QuantizedKernels
-
-  private var shape: QuantizedFormat.Shape { quantized.format.shape }
-
-  /// Words for a block.
-  func count(_ x: QuantizedRows) -> Int { x.groups * x.step * (shape.hasHalves ? 2 : 1) }
-
-  /// Writes them.
-  func fill(_ x: QuantizedRows, _ block: Int, _ out: UnsafeMutablePointer<Float>) {
-    if shape.hasMinimum {
-      kernels.scaledSums(x.groups, x.step, shape.hasHalves, x.scales(block), x.sums(block), out)
-    } else {
-      let words = UnsafeMutableRawPointer(out).assumingMemoryBound(to: Int32.self)
-      kernels.biasedSums(x.groups, x.step, shape.hasHalves, quantized.bias, x.sums(block), words)
+        product: product, plan: plan, x: x, place: place, activation: activation, prepared: workerValues)
+      parallel(tasks: plan.tasks, scratchCount: product.tileScratch(x, tiles: plan.tilesPerTask), phase)
     }
   }
 }
@@ -100,67 +90,24 @@ private struct VectorPlan {
 
 /// A product of up to three rows, cut into runs of panels.
 private struct QuantizedVectorPhase: ScratchPhase {
-  /// Panels that are brought into form at a time if the weights aren't packed.
-  static let panelsPerPass = 4
-
-  let kernels: KernelTable
+  let product: QuantizedProduct
   let plan: VectorPlan
   let x: QuantizedRows
-  let w: QuantizedMatrix
-  let bias: UnsafePointer<Float>?
+  let place: ProductPlace
   let activation: Activation
-  let out: UnsafeMutablePointer<Float>
-  let stride: Int
-  let quantized: QuantizedKernels
-  private let auxiliary: Auxiliary
-
-  init(
-    kernels: KernelTable, plan: VectorPlan, x: QuantizedRows, w: QuantizedMatrix,
-    bias: UnsafePointer<Float>?, activation: Activation, out: UnsafeMutablePointer<Float>, stride: Int
-  ) {
-    self.kernels = kernels
-    self.plan = plan
-    self.x = x
-    self.w = w
-    self.bias = bias
-    self.activation = activation
-    self.out = out
-    self.stride = stride
-    quantized = kernels.quantized(w.format)
-    auxiliary = Auxiliary(kernels: kernels, quantized: quantized)
-  }
-
-  var scratchCount: Int { auxiliary.count(x) + w.scratchCount(panels: Self.panelsPerPass) }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    // Each task makes its own: it takes less time than to share.
-    auxiliary.fill(x, 0, scratch)
-    let activations = QuantizedActivations(
-      codes: x.codes(0), scales: x.scales(0), auxiliary: scratch, step: x.step)
-    let weightScratch = scratch + auxiliary.count(x)
     let range = plan.panels(task)
-    let pass = w.byteCount > 0 ? range.count : Self.panelsPerPass
-    var first = range.lowerBound
-    while first < range.upperBound {
-      let end = min(first + pass, range.upperBound)
-      let weights = w.panels(first..<end, scratch: weightScratch)
-      let output = ProductOutput(
-        values: out + first * 16, rowStride: stride, initial: bias.map { $0 + first * 16 })
-      quantized.vector(x.rows, end - first, w.groups, weights, w.panelStride, activations, output)
-      first = end
-    }
-    let columns = min(range.upperBound * 16, w.rows) - range.lowerBound * 16
-    activation.apply(kernels, x.rows, columns, out + range.lowerBound * 16, stride)
+    product.multiply(x, panels: range, into: place, scratch: scratch)
+    let columns = min(range.upperBound * 16, product.w.rows) - range.lowerBound * 16
+    activation.apply(
+      product.kernels, x.rows, columns, place.values + range.lowerBound * 16, place.stride)
   }
 }
 
 /// How a product with many rows is cut into tasks: blocks of rows whose codes fit the second-level cache, and groups
 /// of panels where there are too few blocks to keep every thread busy.
 private struct TilePlan {
-  /// Bytes of activation codes that a task may hold.
-  static let blockBytes = 512 << 10
-  /// Tiles of 12 rows that make unpacking a panel worth it.
-  static let fewestTiles = 8
   static let tasksPerThread = 4
 
   let tiles: Int
@@ -173,9 +120,7 @@ private struct TilePlan {
   init(x: QuantizedRows, panels: Int, threads: Int) {
     tiles = x.blocks
     self.panels = panels
-    let most = max(Self.fewestTiles, Self.blockBytes / (x.groups * 32 * x.step))
-    let parts = (tiles + most - 1) / most
-    tilesPerTask = (tiles + parts - 1) / parts
+    tilesPerTask = QuantizedProduct.tilesPerTask(tiles, columns: x.groups * 32)
     let blocks = (tiles + tilesPerTask - 1) / tilesPerTask
     let wanted = threads == 1 ? 1 : threads * Self.tasksPerThread
     let groups = max(1, min((wanted + blocks - 1) / blocks, (panels + 1) / 2))
@@ -188,110 +133,29 @@ private struct TilePlan {
 
 /// A product of many rows, cut into tasks.
 private struct QuantizedTilePhase: ScratchPhase {
-  /// Groups of 32 inputs that are unpacked at a time: with two panels, 16 KB of codes.
-  static let groupsPerPass = 16
-  /// Panels that are unpacked together.
-  static let panelsPerPass = 2
-
-  let kernels: KernelTable
+  let product: QuantizedProduct
   let plan: TilePlan
   let x: QuantizedRows
-  let w: QuantizedMatrix
-  let bias: UnsafePointer<Float>?
+  let place: ProductPlace
   let activation: Activation
-  let out: UnsafeMutablePointer<Float>
-  let stride: Int
   /// For which block of rows each worker's scratch holds the auxiliary sums.
   let prepared: UnsafeMutablePointer<Int>
-  let quantized: QuantizedKernels
-  private let auxiliary: Auxiliary
-
-  init(
-    kernels: KernelTable, plan: TilePlan, x: QuantizedRows, w: QuantizedMatrix, bias: UnsafePointer<Float>?,
-    activation: Activation, out: UnsafeMutablePointer<Float>, stride: Int,
-    prepared: UnsafeMutablePointer<Int>
-  ) {
-    self.kernels = kernels
-    self.plan = plan
-    self.x = x
-    self.w = w
-    self.bias = bias
-    self.activation = activation
-    self.out = out
-    self.stride = stride
-    self.prepared = prepared
-    quantized = kernels.quantized(w.format)
-    auxiliary = Auxiliary(kernels: kernels, quantized: quantized)
-  }
-
-  private static var tileFloats: Int { panelsPerPass * groupsPerPass * (512 / 4 + 32 + 32) }
-  private var auxiliaryCount: Int { plan.tilesPerTask * auxiliary.count(x) }
-
-  var scratchCount: Int {
-    Self.tileFloats + auxiliaryCount + w.scratchCount(panels: Self.panelsPerPass)
-  }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let block = task / plan.panelGroups
     let firstTile = block * plan.tilesPerTask
     let tiles = firstTile..<min(firstTile + plan.tilesPerTask, plan.tiles)
-    let codeFloats = Self.panelsPerPass * Self.groupsPerPass * 512 / 4
-    let tile = UnpackedTile(
-      codes: scratch, scales: scratch + codeFloats,
-      minimums: scratch + (codeFloats + Self.panelsPerPass * Self.groupsPerPass * 32))
-    let sums = scratch + Self.tileFloats
     if prepared[worker] != block {
       prepared[worker] = block
-      for tile in tiles {
-        auxiliary.fill(x, tile, sums + (tile - firstTile) * auxiliary.count(x))
-      }
+      product.prepare(x, tiles: tiles, scratch: scratch)
     }
     let firstPanel = task % plan.panelGroups * plan.panelsPerTask
     let endPanel = min(firstPanel + plan.panelsPerTask, plan.panels)
-    var panel = firstPanel
-    while panel < endPanel {
-      let end = min(panel + Self.panelsPerPass, endPanel)
-      multiply(panel..<end, tiles, tile, sums, scratch + (Self.tileFloats + auxiliaryCount))
-      panel = end
-    }
+    product.multiply(x, tiles: tiles, panels: firstPanel..<endPanel, into: place, scratch: scratch)
     let rows = min(tiles.upperBound * x.step, x.rows) - firstTile * x.step
-    let columns = min(endPanel * 16, w.rows) - firstPanel * 16
-    activation.apply(kernels, rows, columns, out + (firstTile * x.step * stride + firstPanel * 16), stride)
-  }
-
-  /// All rows of a task by one or two panels: a part of the depth is unpacked, and every row passes by.
-  private func multiply(
-    _ panels: Range<Int>, _ tiles: Range<Int>, _ tile: UnpackedTile, _ sums: UnsafeMutablePointer<Float>,
-    _ weightScratch: UnsafeMutablePointer<Float>
-  ) {
-    let shape = w.format.shape
-    let halves = shape.hasHalves ? 2 : 1
-    let weights = w.panels(panels, scratch: weightScratch)
-    var group = 0
-    while group < w.groups {
-      let groups = min(Self.groupsPerPass, w.groups - group)
-      let offset = group / shape.groupsPerRecord * shape.recordBytes
-      for index in 0..<panels.count {
-        quantized.unpack(
-          groups, weights + (index * w.panelStride + offset),
-          UnpackedTile(
-            codes: tile.codes + index * groups * 512, scales: tile.scales + index * groups * 16 * halves,
-            minimums: tile.minimums + index * groups * 16 * halves))
-      }
-      for block in tiles {
-        let values = out + (block * x.step * stride + panels.lowerBound * 16)
-        let auxiliarySums = sums + (block - tiles.lowerBound) * auxiliary.count(x)
-        quantized.tile(
-          x.rowCount(block), panels.count, groups, tile,
-          QuantizedActivations(
-            codes: x.codes(block) + group * 8 * x.step, scales: x.scales(block) + group * x.step,
-            auxiliary: auxiliarySums + group * halves * x.step, step: x.step),
-          ProductOutput(
-            values: values, rowStride: stride,
-            initial: group > 0 ? UnsafePointer(values) : bias.map { $0 + panels.lowerBound * 16 },
-            initialRowStride: group > 0 ? stride : 0))
-      }
-      group += groups
-    }
+    let columns = min(endPanel * 16, product.w.rows) - firstPanel * 16
+    activation.apply(
+      product.kernels, rows, columns,
+      place.values + (firstTile * x.step * place.stride + firstPanel * 16), place.stride)
   }
 }

@@ -59,6 +59,10 @@ package struct QuantizedMatrix: Sendable {
   package var groups: Int { Self.groups(columns: columns, format) }
   /// Bytes from one panel to the next.
   package var panelStride: Int { groups / format.shape.groupsPerRecord * format.shape.recordBytes }
+  /// Whether the weights are packed in memory of their own.
+  package var isPacked: Bool {
+    if case .packed = storage { true } else { false }
+  }
   /// Bytes that the weights take in memory of their own.
   package var byteCount: Int {
     switch storage {

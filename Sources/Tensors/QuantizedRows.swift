@@ -1,86 +1,150 @@
 import SalanganeKernels
 
-/// Activations as signed bytes, packed for products with quantised weights: memory that is reused from product to
-/// product.
+/// Activations as signed bytes, packed for products with quantised weights, in memory that someone else owns.
 ///
 /// Rows go in blocks of 12, or all in one if there are no more than three. Inputs are padded with zeros to a multiple
 /// of 256.
-package struct QuantizedRows: Sendable {
+struct QuantizedRows {
   /// Rows that are multiplied with weights as they are packed.
   static let vectorRows = 3
 
-  private var buffer = FloatBuffer(count: 0)
+  private let base: UnsafeMutablePointer<Float>
   /// How many rows there are.
-  private(set) var rows = 0
+  let rows: Int
   /// Groups of 32 inputs, padding included.
-  private(set) var groups = 0
+  let groups: Int
 
-  init() {}
+  /// Describes rows from `base` on, where there is room for `wordCount` words.
+  init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+    self.base = base
+    self.rows = rows
+    groups = Self.groups(columns: columns)
+  }
+
+  private static func groups(columns: Int) -> Int { (columns + 255) / 256 * 8 }
+  private static func step(rows: Int) -> Int { rows <= vectorRows ? rows : KernelTable.packedRows }
+  private static func blocks(rows: Int) -> Int {
+    let step = step(rows: rows)
+    return (rows + step - 1) / max(step, 1)
+  }
+
+  /// Words that rows take: codes, scales, and the sums of each half of a group.
+  static func wordCount(rows: Int, columns: Int) -> Int {
+    blocks(rows: rows) * step(rows: rows) * groups(columns: columns) * 11
+  }
 
   /// Rows that stand side by side in a block.
-  var step: Int { rows <= Self.vectorRows ? rows : KernelTable.packedRows }
+  var step: Int { Self.step(rows: rows) }
   /// How many blocks there are.
-  var blocks: Int { (rows + step - 1) / max(step, 1) }
+  var blocks: Int { Self.blocks(rows: rows) }
+  /// Whether the rows are multiplied with weights as they are packed.
+  var areFew: Bool { rows <= Self.vectorRows }
 
-  /// Words of a block: codes, scales, and the sums of each half of a group.
   private var blockWords: Int { step * groups * 11 }
-
-  /// Makes room for `rows` rows of `columns` columns.
-  mutating func reserve(rows: Int, columns: Int) {
-    self.rows = rows
-    groups = (columns + 255) / 256 * 8
-    let words = blocks * blockWords
-    if buffer.count < words { buffer = FloatBuffer(count: words + words / 4) }
-  }
 
   /// The codes of a block, `[8 * groups, step]`.
   func codes(_ block: Int) -> UnsafeMutablePointer<UInt32> {
-    UnsafeMutableRawPointer(buffer.base + block * blockWords).assumingMemoryBound(to: UInt32.self)
+    UnsafeMutableRawPointer(base + block * blockWords).assumingMemoryBound(to: UInt32.self)
   }
 
   /// The scales of a block, `[groups, step]`.
   func scales(_ block: Int) -> UnsafeMutablePointer<Float> {
-    buffer.base + (block * blockWords + 8 * groups * step)
+    base + (block * blockWords + 8 * groups * step)
   }
 
   /// The sums of a block's codes, `[2 * groups, step]`.
   func sums(_ block: Int) -> UnsafeMutablePointer<Int32> {
-    UnsafeMutableRawPointer(buffer.base + (block * blockWords + 9 * groups * step))
+    UnsafeMutableRawPointer(base + (block * blockWords + 9 * groups * step))
       .assumingMemoryBound(to: Int32.self)
   }
 
   /// The rows of a block that are in use.
   func rowCount(_ block: Int) -> Int { min(step, rows - block * step) }
 
-  /// Quantises the rows of a block.
+  /// Quantises a row.
   ///
   /// - Parameters:
-  ///   - x: The first of them, `[rowCount, columns]`.
+  ///   - x: `columns` floats.
   ///   - columns: A multiple of 32.
-  func fill(
-    _ block: Int, _ x: UnsafePointer<Float>, stride: Int, columns: Int, _ kernels: KernelTable
-  ) {
+  func fill(_ row: Int, _ x: UnsafePointer<Float>, columns: Int, _ kernels: KernelTable) {
     let used = columns / 32
-    let codes = codes(block)
-    let scales = scales(block)
-    let sums = sums(block)
-    kernels.quantizeActivations(rowCount(block), used, x, stride, step, codes, scales, sums)
-    let padding = groups - used
-    guard padding > 0 else { return }
-    (codes + 8 * used * step).update(repeating: 0, count: 8 * padding * step)
-    (scales + used * step).update(repeating: 0, count: padding * step)
-    (sums + 2 * used * step).update(repeating: 0, count: 2 * padding * step)
+    let codes = codes(row / step) + row % step
+    let scales = scales(row / step) + row % step
+    let sums = sums(row / step) + row % step
+    kernels.quantizeActivations(1, used, x, 0, step, codes, scales, sums)
+    for group in used..<groups {
+      for word in 0..<8 { codes[(group * 8 + word) * step] = 0 }
+      scales[group * step] = 0
+      sums[2 * group * step] = 0
+      sums[(2 * group + 1) * step] = 0
+    }
+  }
+
+  /// What the codes of a row leave over: `x - scale * code`.
+  ///
+  /// - Parameters:
+  ///   - x: The row as it was before it was quantised.
+  ///   - columns: A multiple of 32.
+  func copyResidual(
+    ofRow row: Int, _ x: UnsafePointer<Float>, columns: Int, to out: UnsafeMutablePointer<Float>
+  ) {
+    let codes = codes(row / step) + row % step
+    let scales = scales(row / step) + row % step
+    for word in 0..<columns / 4 {
+      let bytes = unsafeBitCast(codes[word * step], to: SIMD4<Int8>.self)
+      let scale = scales[word / 8 * step]
+      for index in 0..<4 { out[word * 4 + index] = x[word * 4 + index] - scale * Float(bytes[index]) }
+    }
+  }
+}
+
+/// What rows are quantised, and what is done to them before.
+package enum QuantizationSource {
+  /// Rows as they are, `[rows, columns]`.
+  case rows(Matrix)
+  /// `silu(first half) * second half` of rows `[rows, 2 * columns]`: the middle of a feed-forward network whose two
+  /// first products lie side by side (SwiGLU; Shazeer, 2020).
+  case gated(Matrix)
+
+  var rows: Int {
+    switch self {
+    case .rows(let x), .gated(let x): x.rows
+    }
+  }
+
+  var columns: Int {
+    switch self {
+    case .rows(let x): x.columns
+    case .gated(let x): x.columns / 2
+    }
   }
 }
 
 /// The quantisation of rows, cut into blocks.
 struct RowQuantization: ScratchPhase {
   let kernels: KernelTable
-  let x: Matrix
-  let columns: Int
+  let source: QuantizationSource
   let rows: QuantizedRows
 
+  /// Floats of scratch that a task needs.
+  var scratchCount: Int {
+    switch source {
+    case .rows: 0
+    case .gated: source.columns
+    }
+  }
+
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    rows.fill(task, x.row(task * rows.step), stride: x.stride, columns: columns, kernels)
+    let columns = source.columns
+    let first = task * rows.step
+    for row in first..<first + rows.rowCount(task) {
+      switch source {
+      case .rows(let x): rows.fill(row, x.row(row), columns: columns, kernels)
+      case .gated(let x):
+        scratch.update(from: x.row(row), count: columns)
+        kernels.swigluRows(1, columns, scratch, x.row(row) + columns, columns)
+        rows.fill(row, scratch, columns: columns, kernels)
+      }
+    }
   }
 }

@@ -32,7 +32,7 @@ def random_weights(model, generator):
         elif "embed_tokens" in name and not model.config.tie_word_embeddings:
             value = noise
         else:
-            value = 1.3 * noise / tensor.shape[1] ** 0.5
+            value = 1.3 * noise / tensor.shape[-1] ** 0.5
         # No F16 is subnormal beyond this point, so that all bits of a BF16 survive.
         value = value.to(torch.bfloat16).to(torch.float32)
         state[name] = torch.where(value.abs() < 1e-3, torch.zeros_like(value), value)
@@ -107,7 +107,7 @@ def block_scaled(tensors, tile):
     """Projections in E4M3 with a scale a tile, and what they decode to."""
     decoded, stored = dict(tensors), {}
     for name, value in tensors.items():
-        if "_proj" not in name:
+        if "_proj" not in name or value.dim() == 1:
             stored[name] = value.to(torch.bfloat16)
             continue
         rows, columns = value.shape

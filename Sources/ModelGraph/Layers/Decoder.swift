@@ -225,6 +225,8 @@ package struct DecoderWorkspace: Sendable {
   fileprivate var mixture: MixtureWorkspace
   fileprivate var latent: LatentWorkspace
   var logits: Matrix
+  /// Twice the rows of hidden states whose logits are computed.
+  var doubled: Matrix
   /// Caches of texts to embed, which are filled and forgotten.
   var transientCaches = LeaderState<[KVCache]>([])
 
@@ -244,6 +246,7 @@ package struct DecoderWorkspace: Sendable {
     mixture = MixtureWorkspace(for: decoder.blocks.map(\.feedForward))
     latent = LatentWorkspace(for: configuration.latent)
     logits = Matrix(rows: 0, columns: configuration.vocabularySize)
+    doubled = Matrix(rows: 0, columns: configuration.hiddenSize)
   }
 
   /// Makes room for `rows` tokens of which `panel` run together, and uses just those.

@@ -148,11 +148,16 @@ extension Decoder {
   ) -> Matrix {
     precondition(hidden.rows <= Self.logitRows)
     guard let head else { preconditionFailure("the decoder was loaded without its head") }
-    if workspace.logits.capacity < hidden.rows {
-      workspace.logits = Matrix(rows: hidden.rows, columns: vocabularySize)
+    // The head's own rounding would show in every logit; what it costs to halve it is small beside the layers.
+    let rows = 2 * hidden.rows
+    if workspace.logits.capacity < rows {
+      workspace.logits = Matrix(rows: rows, columns: vocabularySize)
+      workspace.doubled = Matrix(rows: rows, columns: hiddenSize)
     }
+    workspace.logits.setRows(rows)
+    workspace.doubled.setRows(rows)
+    head.refined(hidden, doubled: workspace.doubled, into: workspace.logits, context)
     workspace.logits.setRows(hidden.rows)
-    head(hidden, into: workspace.logits, context)
     return workspace.logits
   }
 

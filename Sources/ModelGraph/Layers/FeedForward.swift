@@ -19,14 +19,12 @@ package struct FeedForward: Sendable {
   package func callAsFunction(_ x: Matrix, inner: Matrix, into out: Matrix, _ context: ComputeContext) {
     let inner = inner.firstColumns(2 * innerSize)
     gateUp(x, into: inner, context)
-    let phase = GatePhase(kernels: context.kernels, inner: inner, size: innerSize)
-    context.parallel(tasks: phase.tasks, phase)
-    down(inner.firstColumns(innerSize), into: out, context)
+    down(gated: inner, into: out, context)
   }
 }
 
 /// The activation of a feed-forward network's gate, cut into blocks of rows and columns.
-private struct GatePhase: ScratchPhase {
+struct GatePhase: ScratchPhase {
   static let rowsPerTask = 8
   static let columnsPerTask = 1024
 

@@ -85,8 +85,63 @@ package struct Linear: Sendable {
   package func callAsFunction(
     _ x: Matrix, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
+    multiply(x, isQuantized: false, activation: activation, into: out, context)
+  }
+
+  /// Whether all weights are quantised.
+  private var isQuantized: Bool {
+    runs.allSatisfy { if case .quantized = $0.weights { true } else { false } }
+  }
+
+  /// `out = (silu(first half) * second half) w^T + b`, the end of a feed-forward network whose two first products
+  /// lie side by side (SwiGLU; Shazeer, 2020).
+  ///
+  /// - Parameters:
+  ///   - inner: `[rows, 2 * inputs]`; its first half may be written.
+  ///   - out: `[rows, outputs]`.
+  package func callAsFunction(gated inner: Matrix, into out: Matrix, _ context: ComputeContext) {
+    let product = inner.columns(0..<inputs)
+    if isQuantized {
+      context.quantize(.gated(inner))
+    } else {
+      let phase = GatePhase(kernels: context.kernels, inner: inner, size: inputs)
+      context.parallel(tasks: phase.tasks, phase)
+    }
+    multiply(product, isQuantized: isQuantized, into: out, context)
+  }
+
+  /// The product as it is computed for `x`, but where weights are quantised with activations of about 16 bits: what
+  /// rounding to 8 bits leaves over is quantised once more, and multiplied too.
+  ///
+  /// - Parameters:
+  ///   - x: `[rows, inputs]`.
+  ///   - doubled: `[2 * rows, inputs]`, for temporary values.
+  ///   - out: `[2 * rows, outputs]`; the result is in the first half of the rows.
+  func refined(_ x: Matrix, doubled: Matrix, into out: Matrix, _ context: ComputeContext) {
+    guard isQuantized else { return self(x, into: out.rows(0..<x.rows), context) }
+    precondition(doubled.rows == 2 * x.rows && out.rows == 2 * x.rows)
+    for row in 0..<x.rows { doubled.row(row).update(from: x.row(row), count: x.columns) }
+    context.quantize(x)
+    context.copyResiduals(of: x, to: doubled.rows(x.rows..<2 * x.rows))
+    self(doubled, into: out, context)
+    for row in 0..<x.rows {
+      context.kernels.addInPlace(outputs, out.row(x.rows + row), out.row(row))
+      // The bias came twice.
+      if let bias { subtract(bias, from: out.row(row)) }
+    }
+  }
+
+  private func subtract(_ bias: FloatBuffer, from row: UnsafeMutablePointer<Float>) {
+    for index in 0..<outputs { row[index] -= bias.base[index] }
+  }
+
+  /// The product, of rows that have been quantised or not.
+  private func multiply(
+    _ x: Matrix, isQuantized: Bool, activation: Activation = .none, into out: Matrix,
+    _ context: ComputeContext
+  ) {
     var first = 0
-    var isQuantized = false
+    var isQuantized = isQuantized
     for run in runs {
       let bias = bias.map { UnsafePointer($0.base + first) }
       let place = runs.count == 1 ? out : out.columns(first..<first + run.outputs)

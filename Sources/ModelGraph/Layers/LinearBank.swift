@@ -28,11 +28,8 @@ package struct LinearBank: Sendable {
     count: Int, outputs: Int, inputs: Int, backend: MatmulBackend, context: ComputeContext,
     decodeRow: (_ member: Int, _ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
   ) {
-    self.count = count
-    self.outputs = outputs
     let padded = (outputs + 15) & ~15
-    self.inputs = inputs
-    weights = Linear.Weights(
+    let weights = Linear.Weights(
       rows: count * padded, columns: inputs, backend: backend, context: context
     ) { row, destination in
       let feature = row % padded
@@ -42,6 +39,37 @@ package struct LinearBank: Sendable {
         destination.update(repeating: 0, count: inputs)
       }
     }
+    self.init(count: count, outputs: outputs, inputs: inputs, weights: weights)
+  }
+
+  /// Loads a bank whose members have the rows of some matrices, one after the other, in the form that the options
+  /// give them.
+  ///
+  /// - Parameters:
+  ///   - members: The matrices of each member.
+  ///   - outputs: Output features of each.
+  ///   - inputs: Input features of each.
+  init(_ members: [[RowSource]], outputs: Int, inputs: Int, options: WeightOptions, context: ComputeContext) {
+    let forms = members.joined().map { $0.quantizedForm(options) }
+    let tables = members.map { RowTable($0) }
+    guard let first = forms.first, let form = first, forms.allSatisfy({ $0 == form }) else {
+      self.init(
+        count: members.count, outputs: outputs, inputs: inputs, backend: options.backend, context: context
+      ) { member, row, destination in tables[member].decode(row, into: destination) }
+      return
+    }
+    let padded = (outputs + 15) & ~15
+    let matrix = QuantizedMatrix(
+      form, rows: members.count * padded, columns: inputs, packs: options.packs,
+      source: BankRows(tables: tables, outputs: outputs, padded: padded), context: context)
+    self.init(count: members.count, outputs: outputs, inputs: inputs, weights: .quantized(matrix))
+  }
+
+  private init(count: Int, outputs: Int, inputs: Int, weights: Linear.Weights) {
+    self.count = count
+    self.outputs = outputs
+    self.inputs = inputs
+    self.weights = weights
   }
 
   /// Bytes that the weights take in memory.
@@ -62,7 +90,7 @@ package struct LinearBank: Sendable {
     switch weights {
     case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
     case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
-    case .quantized: preconditionFailure("a bank is loaded as floats")
+    case .quantized(let matrix): context.groupedMatmul(product, matrix, groups: groups)
     }
   }
 }
@@ -79,7 +107,20 @@ extension LinearBank: HeadMatrices {
       }
     case .dense(let matrix):
       destination.update(from: matrix.row(head * panels * 16), count: outputs * inputs)
-    case .quantized: preconditionFailure("a bank is loaded as floats")
+    case .quantized: preconditionFailure("the heads' matrices are loaded as floats")
     }
+  }
+}
+
+/// The rows of all members of a bank, each member's from a multiple of 16 on.
+private struct BankRows: QuantizedRowSource {
+  let tables: [RowTable]
+  let outputs: Int
+  let padded: Int
+
+  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
+    // Rows in between keep the zeros that they are given.
+    guard row % padded < outputs else { return }
+    tables[row / padded].split(row % padded, codes: codes, scales: scales)
   }
 }

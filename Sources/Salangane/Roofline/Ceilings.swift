@@ -1,6 +1,12 @@
 import SalanganeKernels
 import SalanganeTensors
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// What a machine can do at most, of which a kernel reaches a share.
 package enum Ceiling: String, CaseIterable, Sendable {
   /// Reading of memory, in bytes a second.
@@ -29,7 +35,11 @@ final class CeilingMeter {
   /// Seconds of one task of multiply-adds, about.
   private static let taskSeconds = 3e-4
   /// Tasks of each thread.
-  private static let tasksPerThread = 16
+  private static let tasksPerThread = 8
+  /// Bytes of one measurement: a few milliseconds, as of all others.
+  private static let passBytes = 96 << 20
+  /// Where the next measurement of memory begins.
+  private var position = 0
   /// Rounds of one task.
   private var rounds: [Ceiling: Int] = [:]
 
@@ -61,13 +71,17 @@ final class CeilingMeter {
   }
 
   private func measureRead() -> Double {
-    let start = UnsafeRawPointer(memory.base)
+    let bytes = min(Self.passBytes, memoryBytes)
+    // From one end to the other, so that what is read was last read long ago.
+    if position + bytes > memoryBytes { position = 0 }
+    let start = UnsafeRawPointer(memory.base) + position
+    position += bytes
     let read = ceilings.readThrough
     let clock = Stopwatch()
-    context.parallel(tasks: memoryBytes / Self.taskBytes) { task, _, _ in
+    context.parallel(tasks: bytes / Self.taskBytes) { task, _, _ in
       _ = read(Self.taskBytes, start + task * Self.taskBytes)
     }
-    return Double(memoryBytes) / clock.seconds
+    return Double(bytes) / clock.seconds
   }
 
   private func measurePeak(_ ceiling: Ceiling, _ peak: CeilingKernels.Peak) -> Double {
@@ -101,4 +115,19 @@ struct Stopwatch {
 
   /// Seconds, never none at all.
   var seconds: Double { max((ContinuousClock.now - start) / .seconds(1), 1e-9) }
+}
+
+/// How often the system took threads of the process off their processors to run something else.
+struct Disturbances: Equatable {
+  private let count: Int
+
+  init() {
+    var usage = rusage()
+    #if canImport(Glibc)
+      let process = __rusage_who_t(RUSAGE_SELF.rawValue)
+    #else
+      let process = RUSAGE_SELF
+    #endif
+    count = getrusage(process, &usage) == 0 ? Int(usage.ru_nivcsw) : 0
+  }
 }

@@ -75,19 +75,26 @@ package struct Roofline: Sendable {
   ].map { Shape(columns: $0.0, depth: $0.1) }
   /// Weights of products with one row.
   static let vectorShapes = [Shape(columns: 4096, depth: 4096)]
+  /// Measurements of a kernel in a row that bring nothing better, at least, however long they take.
+  static let fewestMeasurements = 3
+
   /// How much is done for a measurement.
   package struct Scale: Sendable {
     /// Bytes that are read for the rate of memory: some times the third-level cache of a large server CPU.
     let memoryBytes: Int
     /// Bytes of the weights that products with one row take in turn, at least: far more than the caches hold.
     let coldBytes: Int
-    /// Seconds of one measurement, at least.
+    /// Seconds of one measurement, at least: short, so that some are over before anything disturbs them.
     let leastSeconds: Double
+    /// Seconds after which disturbed measurements count too, for each repetition.
+    let secondsPerRepetition: Double
 
     /// What gives figures that mean something.
-    package static let full = Scale(memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.02)
+    package static let full = Scale(
+      memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.002, secondsPerRepetition: 0.025)
     /// What is quick.
-    package static let test = Scale(memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001)
+    package static let test = Scale(
+      memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001, secondsPerRepetition: 0)
   }
 
   /// The types that can be measured.
@@ -99,7 +106,7 @@ package struct Roofline: Sendable {
 
   /// Prepares a run.
   package init(
-    threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 5, types: Set<String>? = nil,
+    threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 20, types: Set<String>? = nil,
     shape: Shape? = nil, scale: Scale = .full
   ) {
     self.threads = threads ?? ThreadTeam.defaultThreadCount
@@ -176,11 +183,18 @@ package struct Roofline: Sendable {
     for weights in weights { weights.multiply(x, out) }
     var best = 0.0
     var fruitless = 0
-    while fruitless < repetitions {
+    let clock = Stopwatch()
+    let limit = Double(repetitions) * scale.secondsPerRepetition
+    while fruitless < repetitions, fruitless < Self.fewestMeasurements || clock.seconds < limit {
       meter.measure(ceiling)
+      let before = Disturbances()
       let rate = slice()
       // What is less than half a percent better is noise, and would go on for long.
-      fruitless = rate > best * 1.005 ? 0 : fruitless + 1
+      if rate > best * 1.005 {
+        fruitless = 0
+      } else if best == 0 || Disturbances() == before || clock.seconds > limit {
+        fruitless += 1
+      }
       best = max(best, rate)
     }
     return Entry(

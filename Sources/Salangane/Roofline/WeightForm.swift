@@ -1,3 +1,6 @@
+import SalanganeFiles
+import SalanganeKernels
+import SalanganeQuantization
 import SalanganeTensors
 
 /// A form of weights whose products are measured: add one to `all` and it is in the report.
@@ -23,17 +26,28 @@ struct WeightForm: Sendable {
   static let all: [WeightForm] = [
     WeightForm(type: "F32", backend: "native", ceiling: .f32) { outputs, inputs, context in
       let weights = PackedMatrix(rows: outputs, columns: inputs, context: context, decodeRow: random(inputs))
-      return Weights(byteCount: weights.byteCount) { x, out in
-        context.matmul(x, weights, bias: nil, into: out)
-      }
+      return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
     },
     WeightForm(type: "F32", backend: "openblas", ceiling: .f32) { outputs, inputs, context in
       let weights = DenseMatrix(rows: outputs, columns: inputs, context: context, decodeRow: random(inputs))
-      return Weights(byteCount: weights.byteCount) { x, out in
-        context.matmul(x, weights, bias: nil, into: out)
-      }
+      return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
     },
+    .quantized(.q4_0), .quantized(.q4_1), .quantized(.q5_0), .quantized(.q5_1), .quantized(.q8_0),
+    .quantized(.q2_K), .quantized(.q3_K), .quantized(.q4_K), .quantized(.q5_K), .quantized(.q6_K),
+    .quantized(.iq4_NL), .quantized(.iq4_XS), .quantized(.mxfp4),
   ]
+
+  /// Weights that are multiplied as they are stored, by activations of 8 bits.
+  private static func quantized(_ type: TensorType) -> WeightForm {
+    WeightForm(type: type.name, backend: "native", ceiling: .int8) { outputs, inputs, context in
+      guard let form = QuantizedFormat(type), let rows = RandomBlocks(type, columns: inputs) else {
+        preconditionFailure("\(type.name) has a packed form and an encoder")
+      }
+      let weights = QuantizedMatrix(
+        form, rows: outputs, columns: inputs, packs: true, source: rows, context: context)
+      return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
+    }
+  }
 
   /// Writes rows of normally distributed numbers, of which there is a limited number.
   static func random(_ count: Int) -> (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void {
@@ -56,5 +70,47 @@ struct WeightForm: Sendable {
     var normals = NormalGenerator(seed: 1)
     if let base = buffer.baseAddress { normals.fill(base, count: buffer.count, deviation: 1) }
     count = buffer.count
+  }
+}
+
+/// Quantised rows, of which there is a limited number.
+private struct RandomBlocks: QuantizedRowSource {
+  private static let rowCount = 16
+
+  private let bytes: [UInt8]
+  private let rowBytes: Int
+  private let blocksPerRow: Int
+  private let format: any IntegerBlockFormat.Type
+
+  /// Encodes rows of `columns` values; nil if the type has no encoder or no codes.
+  init?(_ type: TensorType, columns: Int) {
+    guard let format = Quantizer.format(of: type) as? any (EncodableBlockFormat & IntegerBlockFormat).Type
+    else { return nil }
+    self.format = format
+    let blocks = columns / format.valuesPerBlock
+    let rowBytes = blocks * format.bytesPerBlock
+    blocksPerRow = blocks
+    self.rowBytes = rowBytes
+    let fill = WeightForm.random(columns)
+    bytes = [UInt8](unsafeUninitializedCapacity: Self.rowCount * rowBytes) { buffer, count in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+        guard let values = values.baseAddress, let base = UnsafeMutableRawPointer(buffer.baseAddress) else {
+          return
+        }
+        for row in 0..<Self.rowCount {
+          fill(row, values)
+          format.encode(values, count: blocks, into: base + row * rowBytes)
+        }
+      }
+      count = Self.rowCount * rowBytes
+    }
+  }
+
+  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
+    bytes.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      format.split(
+        base + row % Self.rowCount * rowBytes, count: blocksPerRow, codes: codes, scales: scales)
+    }
   }
 }

@@ -4,13 +4,13 @@ extension ModelShape {
   /// Sets the keys of a GGUF file that has this shape, in the names of GGUF's specification and, for the
   /// newer ones, of llama.cpp's converter.
   ///
-  /// - Parameter type: The type of the matrices.
-  package func setMetadata(of writer: inout GGUFWriter, type: TensorType) {
+  /// - Parameter scheme: How the weights are quantised.
+  package func setMetadata(of writer: inout GGUFWriter, scheme: QuantizationScheme) {
     writer.set("general.architecture", .string(architecture))
     writer.set("general.type", .string("model"))
     writer.set("general.name", .string("\(name), random weights"))
     writer.set("general.quantization_version", .uint32(2))
-    if let number = Self.fileType(of: type) { writer.set("general.file_type", .uint32(number)) }
+    writer.set("general.file_type", .uint32(scheme.fileType))
     func set(_ key: String, _ number: Int) {
       writer.set("\(architecture).\(key)", .uint32(UInt32(number)))
     }
@@ -64,20 +64,5 @@ extension ModelShape {
       }
     }
     vocabulary.setMetadata(of: &writer)
-  }
-
-  /// llama.cpp's number for files whose matrices are mostly of a type (`llama_ftype`); nil if it has none.
-  private static func fileType(of type: TensorType) -> UInt32? {
-    switch type {
-    case .f32: 0
-    case .f16: 1
-    case .q4_0: 2
-    case .q4_1: 3
-    case .q8_0: 7
-    case .q5_0: 8
-    case .q5_1: 9
-    case .bf16: 32
-    default: nil
-    }
   }
 }

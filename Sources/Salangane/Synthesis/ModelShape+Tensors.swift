@@ -1,3 +1,5 @@
+import SalanganeFiles
+
 /// A tensor of a synthetic model: what it is called, its size, and what is in it.
 struct SyntheticTensor: Sendable {
   /// What a tensor holds.
@@ -5,8 +7,6 @@ struct SyntheticTensor: Sendable {
     /// A matrix whose products keep the scale of their inputs: a normal distribution around 0 with the
     /// deviation `1 / sqrt(inputs)`.
     case weights(inputs: Int)
-    /// The same, but stored as float32 in every model.
-    case floatWeights(inputs: Int)
     /// Factors around 1, stored as float32.
     case norm
     /// Small numbers around 0, stored as float32.
@@ -75,7 +75,7 @@ extension ModelShape {
 
   private func append(_ experts: Experts, to list: inout TensorList) {
     let width = experts.feedForwardSize
-    list.add("ffn_gate_inp.weight", [experts.count, hiddenSize], .floatWeights(inputs: hiddenSize))
+    list.matrix("ffn_gate_inp.weight", [experts.count, hiddenSize])
     if experts.isSigmoid { list.add("exp_probs_b.bias", [experts.count], .bias) }
     list.matrix("ffn_gate_exps.weight", [experts.count, width, hiddenSize])
     list.matrix("ffn_up_exps.weight", [experts.count, width, hiddenSize])
@@ -85,6 +85,24 @@ extension ModelShape {
     list.matrix("ffn_gate_shexp.weight", [sharedWidth, hiddenSize])
     list.matrix("ffn_up_shexp.weight", [sharedWidth, hiddenSize])
     list.matrix("ffn_down_shexp.weight", [hiddenSize, sharedWidth])
+  }
+}
+
+extension ModelShape {
+  /// The type of every tensor: what llama.cpp's quantiser gives it.
+  func types(_ scheme: QuantizationScheme) -> [TensorType] {
+    let tensors = tensors
+    let headsPerKeyValueHead =
+      switch attention {
+      case .grouped(let heads, let keyValueHeads, _, _): heads / keyValueHeads
+      // The latent counts as one head.
+      case .latent(let heads, _, _, _, _, _, _): heads
+      }
+    let facts = TensorTypeChooser.Model(
+      architecture: architecture, layers: layerCount, experts: experts?.count ?? 0,
+      headsPerKeyValueHead: headsPerKeyValueHead)
+    let choices = TensorTypeChooser.types(scheme, model: facts, tensors: tensors.map { ($0.name, $0.shape) })
+    return choices.map { $0 ?? .f32 }
   }
 }
 

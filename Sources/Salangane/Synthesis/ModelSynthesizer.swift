@@ -11,8 +11,8 @@ import SalanganeTensors
 package struct ModelSynthesizer: Sendable {
   /// The sizes.
   package let shape: ModelShape
-  /// The type of all matrices but the router's, which is float32 as norms and biases are.
-  package let type: TensorType
+  /// How the weights are quantised; norms, biases and routers are float32.
+  package let scheme: QuantizationScheme
   /// What the random numbers come from: equal seeds give equal files.
   package let seed: UInt64
 
@@ -22,12 +22,9 @@ package struct ModelSynthesizer: Sendable {
   fileprivate static let chunkBytes = 8 << 20
 
   /// Prepares a model.
-  ///
-  /// - Throws: `QuantizationError.cannotEncode` for a type that has no encoder.
-  package init(_ shape: ModelShape, type: TensorType, seed: UInt64 = 0) throws(QuantizationError) {
-    guard Quantizer.canEncode(type) else { throw .cannotEncode(type) }
+  package init(_ shape: ModelShape, scheme: QuantizationScheme, seed: UInt64 = 0) {
     self.shape = shape
-    self.type = type
+    self.scheme = scheme
     self.seed = seed
   }
 
@@ -51,11 +48,9 @@ package struct ModelSynthesizer: Sendable {
 
   /// The tensors as they are written.
   package var descriptions: [TensorDescription] {
-    shape.tensors.map { TensorDescription(name: $0.name, type: type(of: $0), shape: $0.shape) }
-  }
-
-  fileprivate func type(of tensor: SyntheticTensor) -> TensorType {
-    if case .weights = tensor.content { type } else { .f32 }
+    zip(shape.tensors, shape.types(scheme)).map {
+      TensorDescription(name: $0.name, type: $1, shape: $0.shape)
+    }
   }
 
   /// Values of a unit of rows of `length` values: whole blocks, and at least two units a row.
@@ -96,7 +91,7 @@ private final class SynthesisRun {
 
   func write(to path: String) throws {
     var writer = GGUFWriter()
-    synthesizer.shape.setMetadata(of: &writer, type: synthesizer.type)
+    synthesizer.shape.setMetadata(of: &writer, scheme: synthesizer.scheme)
     writer.tensors = synthesizer.descriptions
     totalBytes = writer.tensors.reduce(0) { $0 + ($1.byteCount ?? 0) }
     var tensors = synthesizer.shape.tensors.makeIterator()
@@ -116,7 +111,7 @@ private final class SynthesisRun {
     switch tensor.content {
     case .weights(let inputs):
       guard let format = Quantizer.format(of: description.type) else {
-        preconditionFailure("the synthesizer checked its types")
+        preconditionFailure("every scheme's types have encoders")
       }
       if rows <= RandomUnits.mostRows,
         let unitLength = ModelSynthesizer.unitLength(ofRow: length, description.type)
@@ -135,8 +130,6 @@ private final class SynthesisRun {
           }
         }
       }
-    case .floatWeights(let inputs):
-      writeRow = Self.floats(length, salt: salt, mean: 0, deviation: 1 / Float(inputs).squareRoot())
     case .norm: writeRow = Self.floats(length, salt: salt, mean: 1, deviation: 0.05)
     case .bias: writeRow = Self.floats(length, salt: salt, mean: 0, deviation: 0.02)
     }

@@ -41,7 +41,7 @@ struct RooflineCommand: AsyncParsableCommand {
   @Option(
     name: .customShort("r"),
     help: "How many measurements of a kernel in a row must bring nothing better before the next one's turn.")
-  var repetitions = 5
+  var repetitions = 20
 
   @Option(help: "How to print the results.")
   var format = Format.text

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Salangane
-import SalanganeFiles
-import SalanganeQuantization
 
 /// Writes a model with random weights.
 struct Synthesize: AsyncParsableCommand {
@@ -12,8 +10,8 @@ struct Synthesize: AsyncParsableCommand {
       vocabulary. Equal seeds give equal files, whatever the number of threads.
       """)
 
-  @Option(help: ArgumentHelp("How the matrices are stored: \(typeNames).", valueName: "type"))
-  var type: String
+  @Option(help: ArgumentHelp("The type of the weights, as of the command quantize.", valueName: "type"))
+  var type: QuantizationScheme
 
   @Option(help: ArgumentHelp("Write only the first layers.", valueName: "count"))
   var layers: Int?
@@ -30,8 +28,6 @@ struct Synthesize: AsyncParsableCommand {
   var destination: String
 
   private static let shapeNames = ModelShape.all.map(\.name).joined(separator: ", ")
-  private static let types = TensorType.allCases.filter { Quantizer.canEncode($0) }
-  private static let typeNames = types.map(\.name).joined(separator: ", ")
 
   func run() async throws {
     guard let whole = ModelShape.named(shape) else {
@@ -43,10 +39,7 @@ struct Synthesize: AsyncParsableCommand {
         "--layers: expected \(whole.layerRange.lowerBound) to \(whole.layerRange.upperBound) for \(shape), "
           + "found \(layers)")
     }
-    guard let type = Self.types.first(where: { $0.name == type.uppercased() }) else {
-      throw UsageError("--type: expected one of \(Self.typeNames), found '\(type)'")
-    }
-    let synthesizer = try ModelSynthesizer(whole.cut(toLayers: layers), type: type, seed: seed)
+    let synthesizer = ModelSynthesizer(whole.cut(toLayers: layers), scheme: type, seed: seed)
     let threads = try threads.count
     let bar = ProgressBar("writing", isShown: true)
     defer { bar.finish() }
