@@ -23,7 +23,9 @@ package func quantizeActivations(
       let first = load(source)
       let second = load(source + 16)
       let largest = greatestMagnitude(first, second)
-      let factor = Lanes(repeating: largest > 0 ? 127 / largest : 0)
+      let inverse = 127 / largest
+      // Zero for zeros, for NaN, and for what is so small that its inverse is infinite: it has no codes.
+      let factor = Lanes(repeating: inverse < .infinity ? inverse : 0)
       scale.pointee = largest / 127
       let low = rounded(first * factor)
       let high = rounded(second * factor)
