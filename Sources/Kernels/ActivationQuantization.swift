@@ -24,8 +24,8 @@ package func quantizeActivations(
       let second = load(source + 16)
       let largest = greatestMagnitude(first, second)
       let inverse = 127 / largest
-      // Zero for zeros, for NaN, and for what is so small that its inverse is infinite: it has no codes.
-      let factor = Lanes(repeating: inverse < .infinity ? inverse : 0)
+      // Zeros, and numbers so small that the factor would be infinite, have codes of zero.
+      let factor = Lanes(repeating: inverse == .infinity ? 0 : inverse)
       scale.pointee = largest / 127
       let low = rounded(first * factor)
       let high = rounded(second * factor)

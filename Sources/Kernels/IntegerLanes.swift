@@ -74,3 +74,10 @@ typealias PartialSums = IntegerLanes
   for lane in 0..<16 { bytes[lane] = UInt8(truncatingIfNeeded: integers[lane]) }
   return bytes
 }
+
+/// Bytes without a sign as integers.
+@inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
+  var result = IntegerLanes()
+  for lane in 0..<16 { result[lane] = Int32(bytes[lane]) }
+  return result
+}

@@ -87,13 +87,11 @@ enum ExponentScale: ScaleLayout {
   @inline(__always) static var hasHalves: Bool { false }
   @inline(__always) static var hasMinimum: Bool { false }
   @inline(__always) static func scales(_ record: UnsafeRawPointer, _ group: Int) -> GroupScales {
-    let exponents = bytes(record, group &* 16)
-    var words = SIMD16<UInt32>()
-    for lane in 0..<16 { words[lane] = UInt32(exponents[lane]) }
-    // Of the two smallest exponents the half is a subnormal number.
-    let small = SIMD16<UInt32>(repeating: 0x0020_0000) &<< words
-    let scale = ((words &- 1) &<< 23).replacing(with: small, where: words .< 2)
-    return GroupScales(unsafeBitCast(scale, to: Lanes.self))
+    // A product of two powers, since the smallest are subnormal numbers.
+    let exponents = integers(bytes(record, group &* 16))
+    let half = exponents &>> 1
+    let first = unsafeBitCast((half &+ 63) &<< 23, to: Lanes.self)
+    return GroupScales(first * unsafeBitCast((exponents &- half &+ 63) &<< 23, to: Lanes.self))
   }
 }
 

@@ -21,7 +21,16 @@ package func tileQ4_0(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ4_0.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ4_0.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ4_0(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ4_0(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ4_0.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -42,7 +51,16 @@ package func tileQ4_1(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ4_1.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ4_1.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ4_1(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ4_1(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ4_1.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -63,7 +81,16 @@ package func tileQ5_0(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ5_0.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ5_0.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ5_0(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ5_0(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ5_0.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -84,7 +111,16 @@ package func tileQ5_1(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ5_1.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ5_1.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ5_1(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ5_1(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ5_1.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -105,7 +141,16 @@ package func tileQ8_0(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ8_0.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ8_0.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ8_0(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ8_0(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ8_0.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -126,7 +171,16 @@ package func tileQ2_K(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ2_K.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ2_K.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ2_K(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ2_K(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ2_K.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -147,7 +201,16 @@ package func tileQ3_K(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ3_K.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ3_K.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ3_K(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ3_K(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ3_K.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -168,7 +231,16 @@ package func tileQ4_K(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ4_K.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ4_K.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ4_K(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ4_K(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ4_K.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -189,7 +261,16 @@ package func tileQ5_K(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ5_K.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ5_K.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ5_K(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ5_K(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ5_K.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -210,7 +291,16 @@ package func tileQ6_K(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedQ6_K.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedQ6_K.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelQ6_K(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelQ6_K(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedQ6_K.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -231,7 +321,18 @@ package func tileIQ4_NL(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedIQ4_NL.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 {
+    return tilePair(PackedIQ4_NL.self, rows, groups, tile, a, out)
+  }
+  for panel in 0..<panels { tilePanelIQ4_NL(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelIQ4_NL(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedIQ4_NL.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -252,7 +353,18 @@ package func tileIQ4_XS(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedIQ4_XS.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 {
+    return tilePair(PackedIQ4_XS.self, rows, groups, tile, a, out)
+  }
+  for panel in 0..<panels { tilePanelIQ4_XS(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelIQ4_XS(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedIQ4_XS.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -273,7 +385,16 @@ package func tileMXFP4(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedMXFP4.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedMXFP4.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelMXFP4(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelMXFP4(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedMXFP4.self, panel, rows, groups, tile, a, out)
 }
 
 @inline(never)
@@ -294,5 +415,14 @@ package func tileInt8(
   _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
   _ out: ProductOutput
 ) {
-  quantizedTile(PackedInt8.self, rows, panels, groups, tile, a, out)
+  if panels == 2 && quantizedTilePanels == 2 { return tilePair(PackedInt8.self, rows, groups, tile, a, out) }
+  for panel in 0..<panels { tilePanelInt8(panel, rows, groups, tile, a, out) }
+}
+
+@inline(never)
+func tilePanelInt8(
+  _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tilePanel(PackedInt8.self, panel, rows, groups, tile, a, out)
 }

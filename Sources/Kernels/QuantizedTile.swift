@@ -155,23 +155,26 @@ private func tileRows<F: PackedFormat, let P: Int>(
   }
 }
 
-/// Up to 12 rows by one or two panels.
+/// Up to 12 rows by a pair of panels.
 @inline(__always)
-func quantizedTile<F: PackedFormat>(
-  _ format: F.Type, _ rows: Int, _ panels: Int, _ groups: Int, _ tile: UnpackedTile,
+func tilePair<F: PackedFormat>(
+  _ format: F.Type, _ rows: Int, _ groups: Int, _ tile: UnpackedTile, _ a: QuantizedActivations,
+  _ out: ProductOutput
+) {
+  tileRows(F.self, InlineArray<2, Lanes>(repeating: Lanes()), rows, groups, tile, a, out)
+}
+
+/// Up to 12 rows by one of several panels.
+@inline(__always)
+func tilePanel<F: PackedFormat>(
+  _ format: F.Type, _ panel: Int, _ rows: Int, _ groups: Int, _ tile: UnpackedTile,
   _ a: QuantizedActivations, _ out: ProductOutput
 ) {
-  if panels == 2 && quantizedTilePanels == 2 {
-    tileRows(F.self, InlineArray<2, Lanes>(repeating: Lanes()), rows, groups, tile, a, out)
-  } else {
-    var part = tile
-    var place = out
-    for _ in 0..<panels {
-      tileRows(F.self, InlineArray<1, Lanes>(repeating: Lanes()), rows, groups, part, a, place)
-      let scales = groups &* (F.Scaling.hasHalves ? 32 : 16)
-      part = UnpackedTile(
-        codes: part.codes + groups &* 512, scales: part.scales + scales, minimums: part.minimums + scales)
-      place = place.moved(byColumns: 16)
-    }
-  }
+  let scales = panel &* groups &* (F.Scaling.hasHalves ? 32 : 16)
+  let part = UnpackedTile(
+    codes: tile.codes + panel &* groups &* 512, scales: tile.scales + scales,
+    minimums: tile.minimums + scales)
+  tileRows(
+    F.self, InlineArray<1, Lanes>(repeating: Lanes()), rows, groups, part, a,
+    out.moved(byColumns: panel &* 16))
 }

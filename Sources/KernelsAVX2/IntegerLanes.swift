@@ -118,4 +118,10 @@
       _mm256_packs_epi16(_mm256_packs_epi32(parts.low, parts.high), SIMD4<Int64>()), to: SIMD8<UInt32>.self)
     return unsafeBitCast(SIMD4<UInt32>(words[0], words[4], words[1], words[5]), to: SIMD16<UInt8>.self)
   }
+
+  /// Bytes without a sign as integers.
+  @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
+    let words = unsafeBitCast(bytes, to: SIMD2<Int64>.self)
+    return joined(_mm256_cvtepu8_epi32(words), _mm256_cvtepu8_epi32(SIMD2<Int64>(words[1], 0)))
+  }
 #endif

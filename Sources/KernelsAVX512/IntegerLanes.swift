@@ -65,4 +65,9 @@
     unsafeBitCast(
       _mm512_cvtepi32_epi8(unsafeBitCast(integers, to: SIMD8<Int64>.self)), to: SIMD16<UInt8>.self)
   }
+
+  /// Bytes without a sign as integers.
+  @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
+    unsafeBitCast(_mm512_cvtepu8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)), to: IntegerLanes.self)
+  }
 #endif

@@ -32,7 +32,7 @@ package struct DecoderConfiguration: Sendable {
   /// Features between the two products of a dense feed-forward network; 0 if no layer has one.
   package var feedForwardSize: Int
   /// The mixtures of experts; nil if all layers are dense.
-  package var mixture: MixtureConfiguration?
+  package private(set) var mixture: MixtureConfiguration?
   /// How many tokens there are; the embedding table may have more rows.
   package var vocabularySize: Int
   /// The most positions of a sequence.
@@ -212,6 +212,18 @@ package struct DecoderConfiguration: Sendable {
     if let name = try values.optionalString(method), name != "fp8" {
       throw values.failure(method, "expected \"fp8\", found \"\(name)\"", kind: .unsupported)
     }
+  }
+
+  /// Takes up the mixtures of experts.
+  ///
+  /// - Throws: `ModelFileError` if there are dense layers without a size.
+  package mutating func set(
+    _ mixture: MixtureConfiguration, _ values: Hyperparameters
+  ) throws(ModelFileError) {
+    guard feedForwardSize > 0 || mixture.isSparse.allSatisfy({ $0 }) else {
+      throw values.failure(.feedForwardSize, "expected an integer of at least 1 for the dense layers")
+    }
+    self.mixture = mixture
   }
 
   /// Refuses sliding windows, for families whose published models have none.

@@ -66,7 +66,7 @@ extension DecoderLoader {
     if checkpoint.format == .gguf, contains(.keyUp, "weight", layer) {
       let keys = try loader.tensor(names(.keyUp, "weight", layer), shape: [latent.heads, rank, own])
       let values = try loader.tensor(names(.valueUp, "weight", layer), shape: [latent.heads, size, rank])
-      return (try headBank(keys, rows: rank, columns: own), try headBank(values, rows: size, columns: rank))
+      return (try headBank(keys), try headBank(values))
     }
     let whole = try loader.tensor(
       names(.keyValueUp, "weight", layer), shape: [latent.heads * (own + size), rank])
@@ -78,34 +78,23 @@ extension DecoderLoader {
       // Transposed, whatever the number of rows.
       kernels.packRows(own, own, rank, scratch, rank, transposed.base + head * rank * own)
     }
-    let keys = LinearBank(
-      count: latent.heads, outputs: rank, inputs: own, backend: loader.options.backend,
-      context: loader.context
-    ) { head, row, destination in
+    let keys = loader.bank(count: latent.heads, outputs: rank, inputs: own) { head, row, destination in
       destination.update(from: transposed.base + (head * rank + row) * own, count: own)
     }
-    let values = LinearBank(
-      count: latent.heads, outputs: size, inputs: rank, backend: loader.options.backend,
-      context: loader.context
-    ) { head, row, destination in
+    let values = loader.bank(count: latent.heads, outputs: size, inputs: rank) { head, row, destination in
       source.decode(head * (own + size) + own + row, into: destination)
     }
     return (keys, values)
   }
 
   /// A bank out of one tensor with a matrix for each head.
-  private func headBank(
-    _ tensor: StoredTensor, rows: Int, columns: Int
-  ) throws(ModelFileError) -> LinearBank {
-    var sources: [RowSource] = []
+  private func headBank(_ tensor: StoredTensor) throws(ModelFileError) -> LinearBank {
+    var members: [[RowSource]] = []
     for head in 0..<tensor.shape[0] {
-      sources.append(try RowSource(tensor, slice: head, rows: rows, checkpoint: checkpoint))
+      members.append([
+        try RowSource(tensor, slice: head, rows: tensor.shape[1], checkpoint: checkpoint)
+      ])
     }
-    return LinearBank(
-      count: sources.count, outputs: rows, inputs: columns, backend: loader.options.backend,
-      context: loader.context
-    ) { head, row, destination in
-      sources[head].decode(row, into: destination)
-    }
+    return loader.bank(members, inputs: tensor.shape[2])
   }
 }

@@ -15,11 +15,13 @@ extension DecoderLoader {
         count: mixture.experts) : nil
     return MixtureOfExperts(
       router: mixture.router(bias: bias),
-      routerWeights: try loader.linear([part(.router, layer, mixture.experts)], inputs: hidden),
-      gateUp: try bank(gateUpRows(layer, mixture), rows: 2 * size, columns: hidden),
-      down: try bank(
-        expertRows(.expertDown, layer, mixture.experts, rows: hidden, columns: size).map { [$0] },
-        rows: hidden, columns: size),
+      // Where tokens go is decided in floats.
+      routerWeights: try loader.linear(
+        [part(.router, layer, mixture.experts)], inputs: hidden, precision: .float),
+      gateUp: loader.bank(try gateUpRows(layer, mixture), inputs: hidden),
+      down: loader.bank(
+        try expertRows(.expertDown, layer, mixture.experts, rows: hidden, columns: size).map { [$0] },
+        inputs: size),
       shared: try sharedExpert(layer, mixture), sharedGate: try sharedScale(layer, mixture))
   }
 
@@ -82,13 +84,5 @@ extension DecoderLoader {
       }
     }
     return sources
-  }
-
-  /// A bank whose members have the rows of some matrices, one after the other.
-  private func bank(
-    _ members: [[RowSource]], rows: Int, columns: Int
-  ) -> LinearBank {
-    LinearBank(
-      members, outputs: rows, inputs: columns, options: loader.options, context: loader.context)
   }
 }

@@ -114,8 +114,11 @@ package struct WeightLoader {
   ///   - parts: For each tensor, the names of weight and bias (nil for a layer without) and its output
   ///     features.
   ///   - inputs: Input features.
+  ///   - precision: What weights are multiplied as; nil for what the options say.
   /// - Throws: `ModelFileError` for a missing tensor or a wrong shape or type.
-  package func linear(_ parts: [LinearPart], inputs: Int) throws(ModelFileError) -> Linear {
+  package func linear(
+    _ parts: [LinearPart], inputs: Int, precision: WeightPrecision? = nil
+  ) throws(ModelFileError) -> Linear {
     var sources: [RowSource] = []
     var bias: [Float]?
     for part in parts {
@@ -133,11 +136,13 @@ package struct WeightLoader {
     }
     let outputs = parts.reduce(0) { $0 + $1.outputs }
     precondition(bias == nil || bias?.count == outputs, "all parts have a bias, or none")
-    return Linear(runs(sources, inputs: inputs), inputs: inputs, bias: bias)
+    var options = options
+    if let precision { options.precision = precision }
+    return Linear(runs(sources, inputs: inputs, options), inputs: inputs, bias: bias)
   }
 
   /// Matrices on top of each other, those of one form together.
-  private func runs(_ sources: [RowSource], inputs: Int) -> [Linear.Run] {
+  private func runs(_ sources: [RowSource], inputs: Int, _ options: WeightOptions) -> [Linear.Run] {
     var runs: [Linear.Run] = []
     var rest = sources[...]
     while let first = rest.first {

@@ -11,6 +11,9 @@ package final class ComputeContext {
   /// The kernels of the chosen instruction set.
   package let kernels: KernelTable
   private var scratch: [FloatBuffer]
+  private var partialResults = FloatBuffer(count: 0)
+  /// The most floats for results of attention that are merged later; with more, it goes in several waves.
+  package var mostPartialFloats = 8 << 20
   /// Where each worker's scratch starts.
   private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
   /// A number for each worker, for what must outlive a task; not initialised.
@@ -51,6 +54,13 @@ package final class ComputeContext {
   package func parallel(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
     let bases = scratch(count: scratchCount)
     team.run(tasks: tasks, width: threads, phase: WithScratch(phase: phase, bases: bases))
+  }
+
+  /// Memory for at least `count` floats that outlives a phase; what was there may be lost.
+  func partials(count: Int) -> UnsafeMutablePointer<Float> {
+    // Doubled, so that a growing sequence doesn't allocate each time.
+    if partialResults.count < count { partialResults = FloatBuffer(count: 2 * count) }
+    return partialResults.base
   }
 
   /// Memory for `words` words of quantised activations; what was there is lost.

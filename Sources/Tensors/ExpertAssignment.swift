@@ -82,13 +82,12 @@ package final class ExpertAssignment: @unchecked Sendable {
   /// The products of all experts that have rows, from row to slot or from slot to slot.
   ///
   /// - Parameters:
-  ///   - panels: Panels of an expert's weights.
   ///   - input: A row for each row of the batch if `gathers`, or else for each slot.
   ///   - gathers: Whether the rows of the batch are brought together.
   ///   - out: A row for each slot.
   /// - Returns: The groups, in memory that the next call uses again.
   package func groups(
-    panels: Int, input: Matrix, gathers: Bool, out: Matrix
+    input: Matrix, gathers: Bool, out: Matrix
   ) -> UnsafeMutableBufferPointer<ProductGroup> {
     var count = 0
     for expert in 0..<experts {
@@ -96,7 +95,7 @@ package final class ExpertAssignment: @unchecked Sendable {
       let rows = firstSlots[expert + 1] - first
       guard rows > 0 else { continue }
       let group = ProductGroup(
-        firstPanel: expert * panels, x: input.row(gathers ? 0 : first),
+        member: expert, x: input.row(gathers ? 0 : first),
         gathered: gathers ? UnsafePointer(slotRows + first) : nil, out: out.row(first), rows: rows)
       (products + count).initialize(to: group)
       count += 1

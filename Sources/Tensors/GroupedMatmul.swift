@@ -1,10 +1,10 @@
 import SalanganeKernels
 
-/// One of several products that run together, with weights of one shape each: some rows of the input times some
-/// panels of the weights.
+/// One of several products that run together, with weights of one shape each: some rows of the input times one of
+/// several matrices.
 package struct ProductGroup {
-  /// The first panel of the group's weights.
-  package var firstPanel: Int
+  /// Which of the matrices.
+  package var member: Int
   /// Where the group's input begins: its first row, or, if rows are gathered, that of the whole input.
   package var x: UnsafePointer<Float>
   /// Which rows of the input the group takes; nil for `rows` rows from `x` on.
@@ -20,10 +20,10 @@ package struct ProductGroup {
 
   /// Describes a group.
   package init(
-    firstPanel: Int, x: UnsafePointer<Float>, gathered: UnsafePointer<Int32>? = nil,
+    member: Int, x: UnsafePointer<Float>, gathered: UnsafePointer<Int32>? = nil,
     out: UnsafeMutablePointer<Float>, rows: Int
   ) {
-    self.firstPanel = firstPanel
+    self.member = member
     self.x = x
     self.gathered = gathered
     self.out = out
@@ -48,14 +48,17 @@ package struct GroupedProduct {
   package let input: Input
   /// Output features of a group.
   package let outputs: Int
+  /// The column of the result with which they begin.
+  package let firstColumn: Int
   /// Floats from one row of the result to the next.
   package let outStride: Int
 
   /// Describes a product.
-  package init(xStride: Int, input: Input = .plain, outputs: Int, outStride: Int) {
+  package init(xStride: Int, input: Input = .plain, outputs: Int, firstColumn: Int = 0, outStride: Int) {
     self.xStride = xStride
     self.input = input
     self.outputs = outputs
+    self.firstColumn = firstColumn
     self.outStride = outStride
   }
 
@@ -71,7 +74,7 @@ extension ComputeContext {
   ///
   /// - Parameters:
   ///   - product: What the groups have in common.
-  ///   - w: The weights of all groups, `w.columns` features deep; a group's begin with a panel of their own.
+  ///   - w: The weights of all members, `w.columns` features deep; each member's begin with a panel of their own.
   ///   - groups: The groups; one without rows costs nothing.
   package func groupedMatmul(
     _ product: GroupedProduct, _ w: PackedMatrix, groups: UnsafeMutableBufferPointer<ProductGroup>
@@ -98,7 +101,8 @@ extension ComputeContext {
       let (rows, stride) = gatherer.rows(of: group, from: 0, count: group.rows, scratch: scratch)
       OpenBLAS.multiply(
         rows: group.rows, columns: product.outputs, depth: w.columns, rows, stride,
-        w.row(group.firstPanel * 16), accumulate: false, group.out, product.outStride)
+        w.row(group.member * product.panels * 16), accumulate: false, group.out + product.firstColumn,
+        product.outStride)
     }
   }
 }
@@ -148,7 +152,7 @@ private struct GroupedPlan {
 }
 
 /// Brings rows of the input together.
-private struct RowGatherer {
+struct RowGatherer {
   let kernels: KernelTable
   let product: GroupedProduct
   let depth: Int
@@ -200,13 +204,14 @@ private struct GroupedPhase: ScratchPhase {
       var row = 0
       while row < rows {
         let tile = min(width, rows - row)
-        let out = group.out + (firstRow + row) * product.outStride + panel * 16
+        let out = group.out + (firstRow + row) * product.outStride + product.firstColumn + panel * 16
+        let weights = group.member * product.panels + panel
         if panel < wholePanels {
           multiply(
-            tile, panels: count, scratch + row * w.columns, group.firstPanel + panel, out, product.outStride)
+            tile, panels: count, scratch + row * w.columns, weights, out, product.outStride)
         } else {
           let tail = scratch + plan.tailOffset
-          multiply(tile, panels: 1, scratch + row * w.columns, group.firstPanel + panel, tail, 16)
+          multiply(tile, panels: 1, scratch + row * w.columns, weights, tail, 16)
           for index in 0..<tile {
             (out + index * product.outStride).update(from: tail + index * 16, count: product.outputs % 16)
           }

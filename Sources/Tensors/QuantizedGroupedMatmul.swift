@@ -8,7 +8,7 @@ extension ComputeContext {
   ///
   /// - Parameters:
   ///   - product: What the groups have in common.
-  ///   - w: The weights of all groups, `w.columns` features deep; a group's begin with a panel of their own.
+  ///   - w: The weights of all members, `w.columns` features deep; each member's begin with a panel of their own.
   ///   - groups: The groups; one without rows costs nothing.
   package func groupedMatmul(
     _ product: GroupedProduct, _ w: QuantizedMatrix, groups: UnsafeMutableBufferPointer<ProductGroup>
@@ -144,23 +144,25 @@ private struct QuantizedGroupPhase: ScratchPhase {
       prepared[worker] = task - part
       multiplier.prepare(x, tiles: tiles, scratch: scratch)
     }
+    let out = group.out + product.firstColumn
+    let firstPanel = group.member * product.panels
     let end = min((part + 1) * plan.panelsPerPart, product.panels)
     let whole = min(end, product.outputs / 16)
     let first = part * plan.panelsPerPart
     if first < whole {
       multiply(
-        x, tiles, group.firstPanel + first..<group.firstPanel + whole,
-        ProductPlace(values: group.out + first * 16, stride: product.outStride), scratch)
+        x, tiles, firstPanel + first..<firstPanel + whole,
+        ProductPlace(values: out + first * 16, stride: product.outStride), scratch)
     }
     guard whole < end else { return }
     // The last panel has less than 16 outputs, and what lies behind them in the result belongs to someone else.
     let tail = scratch + tailOffset
     let firstRow = firstTile * x.step
-    let last = group.firstPanel + whole
+    let last = firstPanel + whole
     multiply(
       x, tiles, last..<last + 1, ProductPlace(values: tail - firstRow * 16, stride: 16), scratch)
     for row in 0..<min(tiles.count * x.step, x.rows - firstRow) {
-      (group.out + (firstRow + row) * product.outStride + whole * 16)
+      (out + (firstRow + row) * product.outStride + whole * 16)
         .update(from: tail + row * 16, count: product.outputs % 16)
     }
   }

@@ -388,10 +388,46 @@ def glm4_moe_lite():
     write_gguf(directory, "deepseek2", keys, latent_tensors(tensors, 3, 12, 14))
 
 
+def routers():
+    """The choices of transformers' routers for random logits, which identity weights let through."""
+    from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2TopkRouter
+    from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3TopkRouter
+    from transformers.models.qwen2_moe.modeling_qwen2_moe import Qwen2MoeTopKRouter
+
+    generator = torch.Generator().manual_seed(31)
+    experts, rows = 12, 40
+    logits = 2 * torch.randn(rows, experts, generator=generator)
+    bias = 0.3 * torch.randn(experts, generator=generator)
+    arrays = {"logits": logits.numpy(), "bias": bias.numpy()}
+
+    def run(name, router):
+        router.weight.data = torch.eye(experts)
+        if hasattr(router, "e_score_correction_bias"):
+            router.e_score_correction_bias.data = bias
+        with torch.no_grad():
+            _, weights, chosen = router(logits)
+        # Some sort by weight, some don't sort: here by index.
+        order = chosen.argsort(dim=-1)
+        arrays[name + "_chosen"] = chosen.gather(1, order).numpy().astype(numpy.int32)
+        arrays[name + "_weights"] = weights.gather(1, order).numpy()
+
+    for name, normalizes in (("softmax", False), ("normalized", True)):
+        run(name, Qwen2MoeTopKRouter(transformers.Qwen2MoeConfig(
+            num_experts=experts, num_experts_per_tok=4, norm_topk_prob=normalizes, hidden_size=experts)))
+    run("v2", DeepseekV2TopkRouter(transformers.DeepseekV2Config(
+        **latent_sizes(1) | dict(hidden_size=experts, n_routed_experts=experts), num_experts_per_tok=3, n_group=4,
+        topk_group=2, topk_method="group_limited_greedy", routed_scaling_factor=16.0)))
+    run("v3", DeepseekV3TopkRouter(transformers.DeepseekV3Config(
+        **latent_sizes(1) | dict(hidden_size=experts, n_routed_experts=experts), num_experts_per_tok=4, n_group=3,
+        topk_group=2, routed_scaling_factor=2.5, norm_topk_prob=True)))
+    numpy.savez(os.path.join(os.path.dirname(here), "routers.npz"), **arrays)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for make in (
-        qwen2_moe, qwen3_moe, deepseek, deepseek_v2, deepseek_v2_lite, deepseek_v3, glm4_moe, glm4_moe_lite
+        qwen2_moe, qwen3_moe, deepseek, deepseek_v2, deepseek_v2_lite, deepseek_v3, glm4_moe, glm4_moe_lite,
+        routers
     ):
         make()
         print(make.__name__)

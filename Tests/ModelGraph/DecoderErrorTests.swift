@@ -79,6 +79,55 @@ import Testing
       .malformed, "quantization_config.weight_block_size"),
   ]
 
+  static let mixtureChanges = [
+    Change("qwen3_moe", #"{"num_experts_per_tok": 7}"#, .malformed, "num_experts_per_tok"),
+    Change("qwen3_moe", #"{"num_experts_per_tok": 0}"#, .malformed, "num_experts_per_tok"),
+    Change("qwen3_moe", #"{"num_experts_per_tok": null}"#, .malformed, "num_experts_per_tok"),
+    Change("qwen3_moe", #"{"num_experts": 5}"#, .malformed, "model.layers.0.mlp.gate.weight"),
+    Change("qwen3_moe", #"{"num_experts": 7}"#, .malformed, "model.layers.0.mlp.gate.weight"),
+    Change("qwen3_moe", #"{"num_experts": 1e30}"#, .malformed, "num_experts"),
+    Change(
+      "qwen3_moe", #"{"moe_intermediate_size": 23}"#, .malformed, "model.layers.0.mlp.experts.gate_up_proj"),
+    Change(
+      "qwen2_moe", #"{"moe_intermediate_size": 23}"#, .malformed,
+      "model.layers.0.mlp.experts.0.gate_proj.weight"),
+    Change(
+      "qwen2_moe", #"{"shared_expert_intermediate_size": 35}"#, .malformed,
+      "model.layers.0.mlp.shared_expert.gate_proj.weight"),
+    Change("qwen2_moe", #"{"use_sliding_window": true}"#, .unsupported, "use_sliding_window"),
+    Change("qwen2_moe_mixed", #"{"intermediate_size": null}"#, .malformed, "intermediate_size"),
+    Change("qwen2_moe_mixed", #"{"mlp_only_layers": []}"#, .malformed, "model.layers.3.mlp.gate.weight"),
+    Change("qwen2_moe_mixed", #"{"mlp_only_layers": [-1]}"#, .malformed, "mlp_only_layers"),
+    Change("qwen2_moe_mixed", #"{"decoder_sparse_step": 0}"#, .malformed, "decoder_sparse_step"),
+    Change("deepseek", #"{"scoring_func": "tanh"}"#, .unsupported, "scoring_func"),
+    Change(
+      "deepseek", #"{"n_shared_experts": 1}"#, .malformed,
+      "model.layers.1.mlp.shared_experts.gate_proj.weight"),
+    Change("deepseek", #"{"first_k_dense_replace": 0}"#, .malformed, "model.layers.0.mlp.gate.weight"),
+    Change("deepseek", #"{"moe_layer_freq": 2}"#, .malformed, "model.layers.1.mlp.gate_proj.weight"),
+    Change("deepseek_v2", #"{"topk_method": "noaux_tc"}"#, .unsupported, "topk_method"),
+    Change("deepseek_v2", #"{"norm_topk_prob": true}"#, .unsupported, "norm_topk_prob"),
+    Change("deepseek_v2_lite", #"{"attention_bias": true}"#, .unsupported, "attention_bias"),
+    Change("deepseek_v3", #"{"n_group": 4}"#, .malformed, "n_group"),
+    Change("deepseek_v3", #"{"n_group": 6}"#, .malformed, "n_group"),
+    Change("deepseek_v3", #"{"n_group": 0}"#, .malformed, "n_group"),
+    Change("deepseek_v3", #"{"topk_group": 4}"#, .malformed, "topk_group"),
+    Change("deepseek_v3", #"{"topk_group": 1}"#, .malformed, "num_experts_per_tok"),
+    Change("deepseek_v3", #"{"routed_scaling_factor": -1}"#, .malformed, "routed_scaling_factor"),
+    Change(
+      "deepseek_v3", #"{"kv_lora_rank": 21}"#, .malformed,
+      "model.layers.0.self_attn.kv_b_proj.weight"),
+    Change("deepseek_v3", #"{"kv_lora_rank": null}"#, .malformed, "kv_lora_rank"),
+    Change("deepseek_v3", #"{"qk_rope_head_dim": 7}"#, .malformed, "qk_rope_head_dim"),
+    Change(
+      "deepseek_v3", #"{"qk_nope_head_dim": 13}"#, .malformed, "model.layers.0.self_attn.q_b_proj.weight"),
+    Change("deepseek_v3", #"{"v_head_dim": 15}"#, .malformed, "model.layers.0.self_attn.kv_b_proj.weight"),
+    Change("deepseek_v3", #"{"q_lora_rank": null}"#, .malformed, "model.layers.0.self_attn.q_proj.weight"),
+    Change("glm4_moe_lite", #"{"mlp_layer_types": ["dense"]}"#, .malformed, "mlp_layer_types"),
+    Change("glm4_moe_lite", #"{"mlp_layer_types": ["dense", "odd"]}"#, .malformed, "mlp_layer_types"),
+    Change("glm4_moe", #"{"first_k_dense_replace": 2}"#, .malformed, "model.layers.1.mlp.gate_proj.weight"),
+  ]
+
   /// A copy of a golden with another configuration.
   private func directory(_ golden: String, changes: String) throws -> TemporaryDirectory {
     let source = TestFiles.golden("decoders/" + golden)
@@ -93,7 +142,7 @@ import Testing
     return directory
   }
 
-  @Test(arguments: changes)
+  @Test(arguments: changes + mixtureChanges)
   func wrongFilesAreNamed(change: Change) throws {
     let directory = try directory(change.golden, changes: change.changes)
     let error = try #require(throws: ModelFileError.self) { _ = try DecoderSession(path: directory.path) }
@@ -103,10 +152,60 @@ import Testing
   }
 
   /// The unchanged copy loads, or the test above would prove nothing.
-  @Test(arguments: Set(changes.map(\.golden)))
+  @Test(arguments: Set((changes + mixtureChanges).map(\.golden)))
   func unchangedFilesLoad(golden: String) throws {
     let directory = try directory(golden, changes: "{}")
     #expect(try !DecoderSession(path: directory.path).logits([1, 2]).isEmpty)
+  }
+
+  /// A tensor goes by another name, so that one is missing.
+  @Test(arguments: [
+    ("qwen2_moe", "model.layers.1.mlp.experts.5.up_proj.weight"),
+    ("qwen2_moe", "model.layers.0.mlp.shared_expert_gate.weight"),
+    ("qwen3_moe", "model.layers.1.mlp.experts.down_proj"),
+    ("deepseek_v3", "model.layers.1.mlp.gate.e_score_correction_bias"),
+    ("deepseek_v3", "model.layers.0.self_attn.kv_a_layernorm.weight"),
+    ("deepseek_v3_fp8", "model.layers.1.mlp.experts.3.down_proj.weight_scale_inv"),
+  ])
+  func missingTensorsAreNamed(golden: String, tensor: String) throws {
+    let directory = try directory(golden, changes: "{}")
+    let path = directory.path("model.safetensors")
+    var bytes = try TestFiles.read(path)
+    let name = Array(tensor.utf8)
+    let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
+    bytes[start] = UInt8(ascii: "x")
+    try directory.write(bytes, to: "model.safetensors")
+    let error = try #require(throws: ModelFileError.self) { _ = try DecoderSession(path: directory.path) }
+    #expect(error.kind == .malformed)
+    // Where experts aren't in one tensor, they are looked for one by one.
+    #expect(
+      error.subject
+        == tensor.replacingOccurrences(of: "experts.down_proj", with: "experts.0.down_proj.weight"))
+  }
+
+  /// Numbers in GGUF's keys that no model has, or none of ours.
+  @Test(arguments: [
+    ("deepseek_v2", "expert_gating_func", UInt8(3), ModelFileError.Kind.unsupported),
+    ("deepseek_v2", "expert_gating_func", 99, .unsupported),
+    ("deepseek_v3", "expert_group_count", 4, .malformed),
+    ("deepseek_v3", "expert_group_used_count", 0, .malformed),
+    ("deepseek_v3", "expert_used_count", 7, .malformed),
+    ("deepseek_v3", "attention.key_length_mla", 8, .malformed),
+    ("deepseek_v3", "rope.dimension_count", 9, .malformed),
+    ("deepseek_v3", "nextn_predict_layers", 3, .malformed),
+  ])
+  func wrongMetadataIsNamed(golden: String, key: String, value: UInt8, kind: ModelFileError.Kind) throws {
+    let directory = try TemporaryDirectory()
+    var bytes = try TestFiles.read(TestFiles.golden("decoders/\(golden)/model.gguf"))
+    let name = Array("deepseek2.\(key)".utf8)
+    let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
+    // A type of four bytes, then a number of four.
+    bytes[start + name.count + 4] = value
+    try directory.write(bytes, to: "model.gguf")
+    let error = try #require(throws: ModelFileError.self) {
+      _ = try DecoderSession(path: directory.path("model.gguf"))
+    }
+    #expect(error.kind == kind && error.subject == "deepseek2.\(key)")
   }
 
   /// GLM's products have biases unless its files deny it, as in transformers.

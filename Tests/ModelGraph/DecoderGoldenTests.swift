@@ -19,7 +19,8 @@ struct DecoderGolden: CustomTestStringConvertible, Sendable {
   /// Mixtures of experts.
   static let mixtures =
     [
-      "qwen2_moe", "qwen2_moe_mixed", "qwen3_moe", "deepseek", "deepseek_v2", "deepseek_v2_lite", "deepseek_v3",
+      "qwen2_moe", "qwen2_moe_mixed", "qwen3_moe", "deepseek", "deepseek_v2", "deepseek_v2_lite",
+      "deepseek_v3",
       "deepseek_v3_fp8", "glm4_moe", "glm4_moe_lite",
     ].map { DecoderGolden(name: $0, isGGUF: false) }
     + [
@@ -63,7 +64,8 @@ extension NumPyArchive {
   }
 
   /// OpenBLAS sums in another order: the same but for rounding.
-  @Test(arguments: ["qwen", "glm4", "qwen2_moe", "deepseek_v3"].map { DecoderGolden(name: $0, isGGUF: false) })
+  @Test(
+    arguments: ["qwen", "glm4", "qwen2_moe", "deepseek_v3"].map { DecoderGolden(name: $0, isGGUF: false) })
   func openBLASAgrees(golden: DecoderGolden) throws {
     let reference = try golden.reference()
     let session = try DecoderSession(path: golden.path, backend: .openBLAS)

@@ -35,19 +35,22 @@ final class DecoderSession {
 
   /// All logits, `[tokens, vocabularySize]`.
   func logits(
-    _ tokens: [Int32], chunk: Int = 512, cache: KVCache.ElementType = .f32
+    _ tokens: [Int32], prompt: Int? = nil, chunk: Int = 512, cache: KVCache.ElementType = .f32
   ) throws -> [Float] {
     let cache = decoder.makeCache(cache)
-    return try logits(tokens, chunk: chunk, after: cache)
+    return try logits(tokens, prompt: prompt, chunk: chunk, after: cache)
   }
 
   /// All logits of tokens behind those in a cache.
+  ///
+  /// - Parameter prompt: How many tokens the prompt has of which these are a part.
   func logits(
-    _ tokens: [Int32], chunk: Int = 512, after cache: KVCache, cancellation: Cancellation = Cancellation()
+    _ tokens: [Int32], prompt: Int? = nil, chunk: Int = 512, after cache: KVCache,
+    cancellation: Cancellation = Cancellation()
   ) throws -> [Float] {
     var all: [Float] = []
     try decoder.allLogits(
-      tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
+      tokens, cache: cache, prompt: prompt, chunk: chunk, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, logits in
       precondition(first * decoder.vocabularySize == all.count)

@@ -20,7 +20,7 @@ package struct DeepSeek: DecoderArchitecture {
     var mixture = try MixtureConfiguration(checkpoint, layers: configuration.layers)
     try mixture.readDenseLayers(ofDeepSeek: values, leading: 0)
     try mixture.readSharedExperts(ofDeepSeek: values, default: 0)
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
     if values.isGGUF {
       configuration.readBiases(ofGGUF: checkpoint)
     } else {

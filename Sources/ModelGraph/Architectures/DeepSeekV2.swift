@@ -36,7 +36,7 @@ package struct DeepSeekV2: DecoderArchitecture {
     var mixture = try MixtureConfiguration(checkpoint, layers: configuration.layers, experts)
     try mixture.readDenseLayers(ofDeepSeek: values, leading: 0)
     try mixture.readSharedExperts(ofDeepSeek: values, default: 2)
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
     try configuration.readLatentBiases(values)
     return configuration
   }
@@ -62,7 +62,7 @@ package struct DeepSeekV2: DecoderArchitecture {
     mixture.hasBias = hasBias
     try mixture.readDenseLayers(ofDeepSeek: values, leading: 0)
     try mixture.readSharedExperts(ofDeepSeek: values, default: 0)
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
   }
 }
 

@@ -32,7 +32,7 @@ package struct DeepSeekV3: DecoderArchitecture {
     mixture.hasBias = true
     try mixture.readDenseLayers(ofDeepSeek: values, leading: leading)
     try mixture.readSharedExperts(ofDeepSeek: values, default: 1)
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
     try configuration.readLatentBiases(values)
     return configuration
   }

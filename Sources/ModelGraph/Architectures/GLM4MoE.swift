@@ -28,7 +28,7 @@ package struct GLM4MoE: DecoderArchitecture {
     mixture.hasBias = true
     try mixture.readDenseLayers(ofDeepSeek: values, leading: 1)
     try mixture.readSharedExperts(ofDeepSeek: values, default: 1)
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
     if values.isGGUF {
       configuration.readBiases(ofGGUF: checkpoint)
       configuration.normalizesHeads = checkpoint["blk.0.attn_q_norm.weight"] != nil

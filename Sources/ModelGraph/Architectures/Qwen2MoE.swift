@@ -26,7 +26,7 @@ package struct Qwen2MoE: DecoderArchitecture {
       ? configuration.feedForwardSize
       : try values.int(.sharedExpertFeedForwardSize, in: 0...largest)
     mixture.gatesShared = true
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
     if values.isGGUF {
       configuration.readBiases(ofGGUF: checkpoint)
     } else {

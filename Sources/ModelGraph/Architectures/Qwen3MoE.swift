@@ -23,7 +23,7 @@ package struct Qwen3MoE: DecoderArchitecture {
     experts.normalizes = values.isGGUF
     var mixture = try MixtureConfiguration(checkpoint, layers: configuration.layers, experts)
     try mixture.readDenseLayers(ofQwen: values)
-    configuration.mixture = mixture
+    try configuration.set(mixture, values)
     if values.isGGUF {
       configuration.readBiases(ofGGUF: checkpoint)
     } else {

@@ -172,11 +172,9 @@ package struct LatentAttention: Sendable {
     let results = workspace.absorbedResults
     let width = configuration.latentDimension
     workspace.setGroups(
-      panels: keyUp.panels, rows: span.count, x: queries.row(rows.lowerBound),
+      rows: span.count, x: queries.row(rows.lowerBound),
       xStep: configuration.queryDimension, out: absorbed.row(0), outStep: width)
-    keyUp(
-      GroupedProduct(xStride: queries.stride, outputs: rank, outStride: absorbed.stride), workspace.groups,
-      context)
+    keyUp(xStride: queries.stride, outStride: absorbed.stride, workspace.groups, context)
     let rowsPerTask = 8
     context.parallel(tasks: (span.count + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
       for row in task * rowsPerTask..<min((task + 1) * rowsPerTask, span.count) {
@@ -195,13 +193,10 @@ package struct LatentAttention: Sendable {
         shape: configuration.absorbedShape, scale: configuration.scale, window: nil, into: results)
     }
     workspace.setGroups(
-      panels: valueUp.panels, rows: span.count, x: results.row(0), xStep: rank,
+      rows: span.count, x: results.row(0), xStep: rank,
       out: heads.row(rows.lowerBound),
       outStep: configuration.valueDimension)
-    valueUp(
-      GroupedProduct(
-        xStride: results.stride, outputs: configuration.valueDimension, outStride: heads.stride),
-      workspace.groups, context)
+    valueUp(xStride: results.stride, outStride: heads.stride, workspace.groups, context)
   }
 }
 
@@ -244,12 +239,12 @@ package struct LatentWorkspace: Sendable {
   fileprivate var groups: UnsafeMutableBufferPointer<ProductGroup> { products.all }
 
   fileprivate func setGroups(
-    panels: Int, rows: Int, x: UnsafePointer<Float>, xStep: Int, out: UnsafeMutablePointer<Float>,
+    rows: Int, x: UnsafePointer<Float>, xStep: Int, out: UnsafeMutablePointer<Float>,
     outStep: Int
   ) {
     for head in groups.indices {
       groups[head] = ProductGroup(
-        firstPanel: head * panels, x: x + head * xStep, out: out + head * outStep, rows: rows)
+        member: head, x: x + head * xStep, out: out + head * outStep, rows: rows)
     }
   }
 }

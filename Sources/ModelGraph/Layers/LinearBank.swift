@@ -5,8 +5,17 @@ import SalanganeTensors
 /// mixture, or the heads of an attention. Each row of an input goes through one of them.
 ///
 /// How weights are stored is `Linear`'s business: the bank is one layer with the features of all members, each
-/// from a multiple of 16 on.
+/// from a multiple of 16 on. As there, output features may come in several runs whose weights have different forms.
 package struct LinearBank: Sendable {
+  /// Some output features of all members.
+  struct Run: Sendable {
+    let weights: Linear.Weights
+    /// Output features of each member.
+    let outputs: Int
+    /// Where the weights came from; nil if they can be had from `weights`.
+    let source: (any MemberRows)?
+  }
+
   /// How many layers there are.
   package let count: Int
   /// Output features of each.
@@ -14,113 +23,67 @@ package struct LinearBank: Sendable {
   /// Input features of each.
   package let inputs: Int
 
-  private let weights: Linear.Weights
+  let runs: [Run]
 
-  /// Loads a bank.
-  ///
-  /// - Parameters:
-  ///   - count: How many layers there are.
-  ///   - outputs: Output features of each.
-  ///   - inputs: Input features of each.
-  ///   - decodeRow: Writes the `inputs` weights of one output feature of a member; called from the team's
-  ///     threads.
-  package init(
-    count: Int, outputs: Int, inputs: Int, backend: MatmulBackend, context: ComputeContext,
-    decodeRow: (_ member: Int, _ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
-  ) {
-    let padded = (outputs + 15) & ~15
-    let weights = Linear.Weights(
-      rows: count * padded, columns: inputs, backend: backend, context: context
-    ) { row, destination in
-      let feature = row % padded
-      if feature < outputs {
-        decodeRow(row / padded, feature, destination)
-      } else {
-        destination.update(repeating: 0, count: inputs)
-      }
-    }
-    self.init(count: count, outputs: outputs, inputs: inputs, weights: weights)
-  }
-
-  /// Loads a bank whose members have the rows of some matrices, one after the other, in the form that the options
-  /// give them.
-  ///
-  /// - Parameters:
-  ///   - members: The matrices of each member.
-  ///   - outputs: Output features of each.
-  ///   - inputs: Input features of each.
-  init(_ members: [[RowSource]], outputs: Int, inputs: Int, options: WeightOptions, context: ComputeContext) {
-    let forms = members.joined().map { $0.quantizedForm(options) }
-    let tables = members.map { RowTable($0) }
-    guard let first = forms.first, let form = first, forms.allSatisfy({ $0 == form }) else {
-      self.init(
-        count: members.count, outputs: outputs, inputs: inputs, backend: options.backend, context: context
-      ) { member, row, destination in tables[member].decode(row, into: destination) }
-      return
-    }
-    let padded = (outputs + 15) & ~15
-    let matrix = QuantizedMatrix(
-      form, rows: members.count * padded, columns: inputs, packs: options.packs,
-      source: BankRows(tables: tables, outputs: outputs, padded: padded), context: context)
-    self.init(count: members.count, outputs: outputs, inputs: inputs, weights: .quantized(matrix))
-  }
-
-  private init(count: Int, outputs: Int, inputs: Int, weights: Linear.Weights) {
+  /// Puts runs together.
+  init(_ runs: [Run], count: Int, inputs: Int) {
+    self.runs = runs
     self.count = count
-    self.outputs = outputs
     self.inputs = inputs
-    self.weights = weights
+    outputs = runs.reduce(0) { $0 + $1.outputs }
   }
 
   /// Bytes that the weights take in memory.
-  package var byteCount: Int { weights.byteCount }
+  package var byteCount: Int { runs.reduce(0) { $0 + $1.weights.byteCount } }
 
-  /// Panels of a member's weights: a member begins with panel `panels * member`.
-  package var panels: Int { (outputs + 15) / 16 }
-
-  /// Runs every group through the member that its first panel belongs to.
+  /// Runs every group through its member.
   ///
   /// - Parameters:
-  ///   - product: What the groups have in common; its `outputs` are the bank's.
+  ///   - x: The groups' input: how far its rows are apart, and what is done to them.
+  ///   - outStride: Floats from one row of the results to the next.
   ///   - groups: The groups.
   package func callAsFunction(
-    _ product: GroupedProduct, _ groups: UnsafeMutableBufferPointer<ProductGroup>, _ context: ComputeContext
+    _ input: GroupedProduct.Input = .plain, xStride: Int, outStride: Int,
+    _ groups: UnsafeMutableBufferPointer<ProductGroup>, _ context: ComputeContext
   ) {
-    precondition(product.outputs == outputs)
-    switch weights {
-    case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
-    case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
-    case .quantized(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+    var first = 0
+    for run in runs {
+      let product = GroupedProduct(
+        xStride: xStride, input: input, outputs: run.outputs, firstColumn: first, outStride: outStride)
+      switch run.weights {
+      case .packed(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+      case .dense(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+      case .quantized(let matrix): context.groupedMatmul(product, matrix, groups: groups)
+      }
+      first += run.outputs
     }
   }
+}
+
+/// The rows of a bank's members.
+protocol MemberRows: Sendable {
+  /// Writes the weights of one output feature of a member.
+  func decode(_ member: Int, _ row: Int, into destination: UnsafeMutablePointer<Float>)
 }
 
 extension LinearBank: HeadMatrices {
   package func copyRows(
     ofHead head: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) {
-    switch weights {
-    case .packed(let matrix):
-      for panel in 0..<panels {
-        matrix.copyRows(
-          ofPanel: head * panels + panel, to: destination + panel * 16 * inputs, kernels: kernels)
+    var place = destination
+    for run in runs {
+      let panels = (run.outputs + 15) / 16
+      switch run.weights {
+      case .packed(let matrix):
+        for panel in 0..<panels {
+          matrix.copyRows(
+            ofPanel: head * panels + panel, to: place + panel * 16 * inputs, kernels: kernels)
+        }
+      case .dense(let matrix): place.update(from: matrix.row(head * panels * 16), count: run.outputs * inputs)
+      case .quantized:
+        for row in 0..<run.outputs { run.source?.decode(head, row, into: place + row * inputs) }
       }
-    case .dense(let matrix):
-      destination.update(from: matrix.row(head * panels * 16), count: outputs * inputs)
-    case .quantized: preconditionFailure("the heads' matrices are loaded as floats")
+      place += run.outputs * inputs
     }
-  }
-}
-
-/// The rows of all members of a bank, each member's from a multiple of 16 on.
-private struct BankRows: QuantizedRowSource {
-  let tables: [RowTable]
-  let outputs: Int
-  let padded: Int
-
-  func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
-    // Rows in between keep the zeros that they are given.
-    guard row % padded < outputs else { return }
-    tables[row / padded].split(row % padded, codes: codes, scales: scales)
   }
 }

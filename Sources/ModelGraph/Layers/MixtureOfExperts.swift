@@ -49,14 +49,11 @@ package struct MixtureOfExperts: Sendable {
     context.parallel(tasks: routing.tasks, scratchCount: router.scratchCount, routing)
     assignment.sort(rows: x.rows)
     gateUp(
-      GroupedProduct(xStride: x.stride, outputs: gateUp.outputs, outStride: workspace.inner.stride),
-      assignment.groups(panels: gateUp.panels, input: x, gathers: true, out: workspace.inner), context)
+      xStride: x.stride, outStride: workspace.inner.stride,
+      assignment.groups(input: x, gathers: true, out: workspace.inner), context)
     down(
-      GroupedProduct(
-        xStride: workspace.inner.stride, input: .gated, outputs: down.outputs,
-        outStride: workspace.results.stride),
-      assignment.groups(
-        panels: down.panels, input: workspace.inner, gathers: false, out: workspace.results), context)
+      .gated, xStride: workspace.inner.stride, outStride: workspace.results.stride,
+      assignment.groups(input: workspace.inner, gathers: false, out: workspace.results), context)
     shared?(x, inner: inner, into: out, context)
     let combination = CombinationPhase(
       kernels: context.kernels, assignment: assignment, results: workspace.results, x: x,
