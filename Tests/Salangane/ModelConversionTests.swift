@@ -9,7 +9,8 @@ import Testing
   /// The golden decoders of `Tests/Goldens/make_decoders.py` that have a GGUF file too, or might have.
   static let decoders = [
     "qwen", "qwen2", "qwen2_yarn", "qwen3", "qwen3_fp8", "qwen3_embed", "llama3", "llama_linear", "glm",
-    "chatglm", "glm4",
+    "chatglm", "glm4", "qwen2_moe", "qwen3_moe", "glm4_moe", "glm4_moe_lite", "deepseek", "deepseek_v2",
+    "deepseek_v2_lite", "deepseek_v3", "deepseek_v3_fp8",
   ]
 
   /// Gives a directory with a golden model, which has no tokenizer, one with as many tokens as it needs.
