@@ -132,12 +132,16 @@ extension ModelConverter {
     _ configuration: DecoderConfiguration, _ names: DecoderTensorNames, _ family: DecoderFamily
   ) throws(ModelFileError) {
     let hidden = configuration.hiddenSize
+    // GGUF's attention over latents rotates neighbours, too.
+    let moves =
+      family.movesRotaryFeatures
+      || (configuration.latent != nil && configuration.rotaryPairing == .halves)
     func sources(_ module: DecoderModule) -> [String] { names.names(module, "weight", nil, in: .safetensors) }
     try add("token_embd.weight", from: sources(.tokenEmbeddings), shape: [nil, hidden])
     for layer in 0..<configuration.layers {
       for module in DecoderModule.allCases where names.modules[module] != nil {
         guard let part = LayerPart(module, configuration, layer: layer) else { continue }
-        try add(part, module, layer, names, movesRotaryFeatures: family.movesRotaryFeatures)
+        try add(part, module, layer, names, movesRotaryFeatures: moves)
       }
       if let latent = configuration.latent { try addExpansion(latent, layer, names) }
       if let mixture = configuration.mixture, mixture.isSparse[layer] {

@@ -68,14 +68,19 @@ struct LayerPart {
     default: shape = [keys, configuration.hiddenSize]
     }
     hasBias = configuration.biases.queryKeyValue
-    if module != .value { rotaryOrder = Self.rotaryOrder(head: head, rows: queries + keys) }
+    guard module != .value else { return }
+    rotaryOrder = Self.rotaryOrder(rows: queries + keys, head: head, rotated: 0..<head)
   }
 
-  /// Features `i` and `i + head / 2` of a head become neighbours.
-  private static func rotaryOrder(head: Int, rows: Int) -> @Sendable (Int) -> Int {
+  /// In each head, features half of the rotated part apart become neighbours.
+  private static func rotaryOrder(
+    rows: Int, head: Int, rotated: Range<Int>
+  ) -> @Sendable (Int) -> Int {
     { row in
       let feature = row % head
-      return row < rows ? row - feature + feature / 2 + (feature % 2) * (head / 2) : row
+      guard row < rows, rotated.contains(feature) else { return row }
+      let (pair, second) = (feature - rotated.lowerBound).quotientAndRemainder(dividingBy: 2)
+      return row - feature + rotated.lowerBound + pair + second * (rotated.count / 2)
     }
   }
 
@@ -92,6 +97,14 @@ struct LayerPart {
     case (.keyValueDown, _): shape = [latent.latentDimension, hidden]
     case (.keyValueDownNorm, _): shape = [latent.rank]
     default: return nil
+    }
+    if module == .query || module == .queryUp {
+      rotaryOrder = Self.rotaryOrder(
+        rows: queries, head: latent.queryDimension, rotated: latent.ownDimension..<latent.queryDimension)
+    } else if module == .keyValueDown {
+      rotaryOrder = Self.rotaryOrder(
+        rows: latent.latentDimension, head: latent.latentDimension,
+        rotated: latent.rank..<latent.latentDimension)
     }
   }
 

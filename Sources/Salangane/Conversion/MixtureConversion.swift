@@ -93,10 +93,6 @@ extension ModelConverter {
     _ latent: LatentConfiguration, _ configuration: DecoderConfiguration
   ) throws(ModelFileError) {
     let values = checkpoint.hyperparameters
-    guard configuration.rotaryPairing == .neighbours else {
-      throw values.failure(
-        "rope_interleave", "expected true, as GGUF's \(architecture) has it, found false", kind: .unsupported)
-    }
     guard !configuration.biases.queryKeyValue, !configuration.biases.attentionOutput else {
       throw values.failure(
         "attention_bias", "expected false, as GGUF's \(architecture) has it, found true", kind: .unsupported)
