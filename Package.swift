@@ -82,13 +82,17 @@ let package = Package(
         "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .target(name: "SalanganeTestSupport", dependencies: ["SalanganeFiles"], path: "Tests/Support"),
+    .target(
+      name: "SalanganeTestSupport", dependencies: ["SalanganeFiles", "SalanganeKernels"],
+      path: "Tests/Support"),
     .testTarget(
       name: "SalanganeFilesTests", dependencies: ["SalanganeFiles", "SalanganeTestSupport"],
       path: "Tests/ModelFiles"),
     .testTarget(
       name: "SalanganeQuantizationTests",
-      dependencies: ["SalanganeQuantization", "SalanganeTestSupport"],
+      dependencies: [
+        "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors", "SalanganeTestSupport",
+      ],
       path: "Tests/Quantization"),
     .testTarget(
       name: "SalanganeKernelsTests", dependencies: ["SalanganeKernels", "SalanganeTestSupport"],

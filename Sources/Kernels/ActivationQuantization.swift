@@ -47,11 +47,7 @@ private func greatestMagnitude(_ first: Lanes, _ second: Lanes) -> Float {
   // As integers, magnitudes are in the order of their bits, and NaN comes last instead of getting lost.
   let a = unsafeBitCast(first, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF
   let b = unsafeBitCast(second, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF
-  let sixteen = a.replacing(with: b, where: b .> a)
-  let eight = sixteen.lowHalf.replacing(with: sixteen.highHalf, where: sixteen.highHalf .> sixteen.lowHalf)
-  let four = eight.lowHalf.replacing(with: eight.highHalf, where: eight.highHalf .> eight.lowHalf)
-  let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
-  return Float(bitPattern: max(two[0], two[1]))
+  return Float(bitPattern: greatest(a, b))
 }
 
 /// The nearest integers of numbers below 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.

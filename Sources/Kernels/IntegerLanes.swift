@@ -81,3 +81,10 @@ typealias PartialSums = IntegerLanes
   for lane in 0..<16 { result[lane] = Int32(bytes[lane]) }
   return result
 }
+
+/// The greatest of 32 integers.
+@inline(__always) func greatest(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> UInt32 {
+  var result: UInt32 = 0
+  for lane in 0..<16 { result = max(result, max(a[lane], b[lane])) }
+  return result
+}

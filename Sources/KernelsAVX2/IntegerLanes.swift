@@ -124,4 +124,19 @@
     let words = unsafeBitCast(bytes, to: SIMD2<Int64>.self)
     return joined(_mm256_cvtepu8_epi32(words), _mm256_cvtepu8_epi32(SIMD2<Int64>(words[1], 0)))
   }
+
+  /// The greatest of 32 integers.
+  @inline(__always) func greatest(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> UInt32 {
+    let left = halves(a)
+    let right = halves(b)
+    let eight = unsafeBitCast(
+      _mm256_max_epu32(_mm256_max_epu32(left.low, left.high), _mm256_max_epu32(right.low, right.high)),
+      to: SIMD8<UInt32>.self)
+    let four = unsafeBitCast(
+      _mm_max_epu32(
+        unsafeBitCast(eight.lowHalf, to: SIMD2<Int64>.self),
+        unsafeBitCast(eight.highHalf, to: SIMD2<Int64>.self)),
+      to: SIMD4<UInt32>.self)
+    return max(max(four[0], four[1]), max(four[2], four[3]))
+  }
 #endif

@@ -70,4 +70,10 @@
   @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
     unsafeBitCast(_mm512_cvtepu8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)), to: IntegerLanes.self)
   }
+
+  /// The greatest of 32 integers.
+  @inline(__always) func greatest(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> UInt32 {
+    _mm512_reduce_max_epu32(
+      _mm512_max_epu32(unsafeBitCast(a, to: SIMD8<Int64>.self), unsafeBitCast(b, to: SIMD8<Int64>.self)))
+  }
 #endif

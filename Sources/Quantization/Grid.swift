@@ -75,23 +75,19 @@ struct GridVector {
     elements = SIMD8(lowHalf: low, highHalf: high)
   }
 
-  /// Writes `scale * element`, negated where the element's bit of `signs` is set.
+  /// Writes the elements, negated where their bits of `signs` are set, with 128 added.
   @inline(__always)
-  func store(scaledBy scale: Float, signs: UInt8, to values: UnsafeMutablePointer<Float>) {
+  func store(signs: UInt8, to codes: UnsafeMutablePointer<UInt8>) {
     for index in 0..<8 {
-      // The negation is a flip of the sign bit: exact, and the same for zero as a multiplication by -1.
-      let value = scale * Float(elements[index])
-      let sign = UInt32(signs &>> UInt8(truncatingIfNeeded: index) & 1) << 31
-      values[index] = Float(bitPattern: value.bitPattern ^ sign)
+      let mask = 0 &- Int8(truncatingIfNeeded: signs &>> UInt8(truncatingIfNeeded: index) & 1)
+      codes[index] = UInt8(bitPattern: (elements[index] ^ mask) &- mask) ^ 0x80
     }
   }
 
-  /// Writes `scale * (element + shift)`.
+  /// Writes `8 * element + shift`, with 128 added.
   @inline(__always)
-  func store(shiftedBy shift: Float, scaledBy scale: Float, to values: UnsafeMutablePointer<Float>) {
-    for index in 0..<8 {
-      values[index] = scale * (Float(elements[index]) + shift)
-    }
+  func store(eightfoldAnd shift: Int8, to codes: UnsafeMutablePointer<UInt8>) {
+    for index in 0..<8 { codes[index] = UInt8(bitPattern: elements[index] &* 8 &+ shift) ^ 0x80 }
   }
 }
 

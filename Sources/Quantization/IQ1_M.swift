@@ -6,13 +6,15 @@ import SalanganeFiles
 /// Each nibble of `high`, low one first, has the upper three bits of a grid index and, on top, whether the shift
 /// is 1/8 (0) or -1/8 (1). Each `scales` has four scales of 3 bits, lowest first; its upper 4 bits are a quarter
 /// of the half-precision `d`, lowest first.
-public enum IQ1_M: BlockFormat {
+public enum IQ1_M: ByteLevelFormat {
   /// The type this format decodes.
   public static var type: TensorType { .iq1_M }
 
-  /// Decodes one block of 256 values.
+  /// Takes a block apart into levels and scales.
   @inline(__always)
-  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
     let grid = Grid.iq1
     var scaleBits: UInt16 = 0
     for quarter in 0..<4 {
@@ -24,9 +26,11 @@ public enum IQ1_M: BlockFormat {
       let packed = Int(block.integer(48 &+ (eight >> 3) &* 2, as: UInt16.self))
       let scale = superScale * Float(2 &* (packed &>> ((eight >> 1 & 3) &* 3) & 7) &+ 1)
       let high = Int(block.byte(32 &+ eight >> 1) &>> UInt8(truncatingIfNeeded: (eight & 1) &* 4))
-      let shift: Float = high & 8 == 0 ? 0.125 : -0.125
+      // Levels are eight times as large, so that the shift is whole.
+      let shift: Int8 = high & 8 == 0 ? 1 : -1
+      scales.storeScale(scale * 0.125, at: eight >> 1)
       let vector = grid[Int(block.byte(eight)) | (high & 7) << 8]
-      vector.store(shiftedBy: shift, scaledBy: scale, to: values + eight &* 8)
+      vector.store(eightfoldAnd: shift, to: codes + eight &* 8)
     }
   }
 }

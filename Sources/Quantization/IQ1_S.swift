@@ -6,23 +6,28 @@ import SalanganeFiles
 /// A grid index has its lower eight bits in `low` and its upper three in the lower 12 bits of the group's
 /// `high`, lowest first. The next three bits are the scale, and the top bit tells whether the shift is 1/8 (0)
 /// or -1/8 (1).
-public enum IQ1_S: BlockFormat {
+public enum IQ1_S: ByteLevelFormat {
   /// The type this format decodes.
   public static var type: TensorType { .iq1_S }
 
-  /// Decodes one block of 256 values.
+  /// Takes a block apart into levels and scales.
   @inline(__always)
-  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
     let grid = Grid.iq1
     let superScale = block.half(0)
     for group in 0..<8 {
       let high = Int(block.integer(34 &+ group &* 2, as: UInt16.self))
       let scale = superScale * Float(2 &* (high >> 12 & 7) &+ 1)
-      let shift: Float = high & 0x8000 == 0 ? 0.125 : -0.125
+      // Levels are eight times as large, so that the shift is whole.
+      let shift: Int8 = high & 0x8000 == 0 ? 1 : -1
+      scales.storeScale(scale * 0.125, at: group &* 2)
+      scales.storeScale(scale * 0.125, at: group &* 2 &+ 1)
       for eight in 0..<4 {
         let low = Int(block.byte(2 &+ group &* 4 &+ eight))
         let vector = grid[low | (high &>> (eight &* 3) & 7) << 8]
-        vector.store(shiftedBy: shift, scaledBy: scale, to: values + (group &* 32 &+ eight &* 8))
+        vector.store(eightfoldAnd: shift, to: codes + (group &* 32 &+ eight &* 8))
       }
     }
   }

@@ -5,18 +5,22 @@ import SalanganeFiles
 ///
 /// A grid index has its lower eight bits in `low` and the ninth in `high`, lowest bit first. Scales have 4 bits,
 /// low nibble first. A set bit of `signs` means a negative value.
-public enum IQ3_S: BlockFormat {
+public enum IQ3_S: ByteLevelFormat {
   /// The type this format decodes.
   public static var type: TensorType { .iq3_S }
 
-  /// Decodes one block of 256 values.
+  /// Takes a block apart into levels and scales.
   @inline(__always)
-  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
     let grid = Grid.iq3S
     let superScale = block.half(0)
     for group in 0..<8 {
       let scaleBits = block.byte(106 &+ group >> 1) &>> UInt8(truncatingIfNeeded: (group & 1) &* 4) & 15
       let scale = superScale * Float(1 &+ 2 &* Int32(scaleBits))
+      scales.storeScale(scale, at: group &* 2)
+      scales.storeScale(scale, at: group &* 2 &+ 1)
       let high = Int(block.byte(66 &+ group))
       for eight in 0..<4 {
         let pair = eight &* 2
@@ -25,7 +29,7 @@ public enum IQ3_S: BlockFormat {
           grid[Int(block.byte(first)) | (high &>> pair & 1) << 8],
           grid[Int(block.byte(first &+ 1)) | (high &>> (pair &+ 1) & 1) << 8])
         let signs = block.byte(74 &+ group &* 4 &+ eight)
-        vector.store(scaledBy: scale, signs: signs, to: values + (group &* 32 &+ eight &* 8))
+        vector.store(signs: signs, to: codes + (group &* 32 &+ eight &* 8))
       }
     }
   }

@@ -4,23 +4,31 @@ import SalanganeFiles
 ///
 /// Each group's 8 bytes of `q` hold its first 8 values in their low nibbles, the last 8 in the high ones. Scales
 /// are unsigned: ggml ignores their sign bit, and reads the NaN pattern 0x7f (not 0xff) as 0.
-public enum NVFP4: BlockFormat {
+public enum NVFP4: ByteLevelFormat {
   /// The type this format decodes.
   public static var type: TensorType { .nvfp4 }
 
-  /// Decodes one block of 64 values.
+  /// Takes a block apart into levels and scales.
   @inline(__always)
-  public static func decode(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+  public static func split(
+    _ block: UnsafeRawPointer, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+  ) {
     for group in 0..<4 {
-      let scale = halfScale(block.byte(group))
+      scales.storeScale(halfScale(block.byte(group)), at: group)
       let first = 4 &+ group &* 8
-      let groupValues = values + group &* 16
+      let groupCodes = codes + group &* 16
       for index in 0..<8 {
         let pair = block.byte(first &+ index)
-        groupValues[index] = scale * CodeBook.doubledE2M1[Int(pair & 15)]
-        groupValues[index &+ 8] = scale * CodeBook.doubledE2M1[Int(pair >> 4)]
+        groupCodes[index] = level(pair & 15)
+        groupCodes[index &+ 8] = level(pair >> 4)
       }
     }
+  }
+
+  /// What a code stands for, doubled, with 128 added.
+  @inline(__always)
+  private static func level(_ code: UInt8) -> UInt8 {
+    UInt8(truncatingIfNeeded: 128 &+ Int32(CodeBook.doubledE2M1[Int(code)]))
   }
 
   /// Half of what a scale means, because the code is doubled.

@@ -19,6 +19,8 @@ extension QuantizedFormat {
     case .iq4_NL: self = .iq4_NL
     case .iq4_XS: self = .iq4_XS
     case .mxfp4: self = .mxfp4
+    case .iq1_S, .iq1_M, .iq2_XXS, .iq2_XS, .iq2_S, .iq3_XXS, .iq3_S, .tq1_0, .tq2_0, .q1_0, .q2_0, .nvfp4:
+      self = .int8
     default: return nil
     }
   }

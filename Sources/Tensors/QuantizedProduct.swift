@@ -12,8 +12,8 @@ struct ProductPlace {
 
 /// What one task computes of a product with quantised weights.
 struct QuantizedProduct {
-  /// Bytes of activation codes that a task may hold: half of the second-level cache of common server CPUs.
-  static let blockBytes = 512 << 10
+  /// Bytes of activation codes that a task may hold: of 1 MB of second-level cache, what the weights leave.
+  static let blockBytes = 640 << 10
   /// Tiles of 12 rows that make unpacking a panel worth it.
   static let fewestTiles = 8
   /// Groups of 32 inputs that are unpacked at a time: with two panels, 16 KB of codes.

@@ -35,7 +35,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.path("model.gguf")
     let result = try await Command.run([
-      "synthesize", "qwen3-0.6b", path, "--type", "q4_0", "--layers", "1", "-t", "2",
+      "synthesize", "qwen3-0.6b", path, "--type", "q8_0", "--layers", "1", "-t", "2",
     ])
     #expect(result.status == 0 && result.output.isEmpty && result.errors.isEmpty)
     #expect(try directory.names() == ["model.gguf"])

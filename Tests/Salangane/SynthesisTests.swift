@@ -9,12 +9,12 @@ import Testing
 /// Small shapes of every kind, which are quick to write and to run.
 enum SmallShape {
   static let vocabulary = ModelShape.Vocabulary(
-    size: 512, preTokenizer: "qwen2", firstControlToken: 500, controlTokens: ["<|start|>", "<|end|>"],
+    size: 300, preTokenizer: "qwen2", firstControlToken: 290, controlTokens: ["<|start|>", "<|end|>"],
     beginningOfSequence: "<|start|>", endOfSequence: "<|end|>")
 
   static let dense = ModelShape(
-    "dense", architecture: "qwen3", layerCount: 2, hiddenSize: 512, feedForwardSize: 768,
-    attention: .grouped(heads: 8, keyValueHeads: 2, headDimension: 64, normalizes: true),
+    "dense", architecture: "qwen3", layerCount: 1, hiddenSize: 512, feedForwardSize: 256,
+    attention: .grouped(heads: 2, keyValueHeads: 1, headDimension: 64, normalizes: true),
     contextLength: 256, rotaryBase: 1e6, normEpsilon: 1e-6, tiesEmbeddings: true, vocabulary: vocabulary)
 
   static let plain = ModelShape(
@@ -55,8 +55,9 @@ enum SmallShape {
     #expect(count > 500_000_000)
     #expect(Set(tensors.map(\.name)).count == tensors.count)
     // Every matrix but the router's has the type that was asked for, or one that is chosen for it.
+    let short = shape.cut(toLayers: shape.layerRange.lowerBound + 1)
     for scheme in QuantizationScheme.allCases {
-      let tensors = ModelSynthesizer(shape, scheme: scheme).descriptions
+      let tensors = ModelSynthesizer(short, scheme: scheme).descriptions
       var isThere = false
       for tensor in tensors {
         #expect(tensor.byteCount != nil, "\(scheme) \(tensor)")
@@ -76,34 +77,38 @@ enum SmallShape {
     #expect(kinds(names) == kinds(tensors.map(\.name)))
   }
 
-  @Test(arguments: ModelShape.all.map(\.name))
-  func hyperparametersAreRead(name: String) async throws {
+  @Test(arguments: ["qwen2", "llama-bpe", "glm4", "deepseek-llm"])
+  func textsAreToldInTokens(preTokenizer: String) async throws {
     let directory = try TemporaryDirectory()
-    let shape = try #require(ModelShape.named(name))
-    // The header without the tensors: those of the real sizes take gigabytes.
-    var writer = GGUFWriter()
-    shape.setMetadata(of: &writer, scheme: .q8_0)
     let path = directory.path("header.gguf")
+    let vocabulary = ModelShape.Vocabulary(
+      size: 1200, preTokenizer: preTokenizer, firstControlToken: 1000,
+      controlTokens: ["<|start|>", "<|end|>", "<|turn|>"], beginningOfSequence: "<|start|>",
+      endOfSequence: "<|end|>", endOfTurn: "<|turn|>", addsBeginning: preTokenizer != "qwen2")
+    var writer = GGUFWriter()
+    writer.set("general.architecture", .string("llama"))
+    vocabulary.setMetadata(of: &writer)
     try writer.write(to: path) { _, _ in }
-    let file = try GGUFFile(path: path)
-    let architecture = try #require(file.metadata["general.architecture"]?.string)
     let tokenizer = try TokenizerLoader.load(path: path)
-    #expect(tokenizer.vocabularySize == file.metadata["\(architecture).vocab_size"]?.int)
+    #expect(tokenizer.vocabularySize == 1200)
+    #expect(tokenizer.specialTokens.beginningOfSequence == 1000)
+    #expect(tokenizer.specialTokens.endOfSequence == 1001 && tokenizer.specialTokens.endOfTurn == 1002)
+    let plain = EncodingOptions(addsSpecialTokens: false)
     for text in ["hello swiftlet", " in the dark:\n\t12,345 \u{1F426}", "", "h\u{E9}t\u{E9}rog\u{E8}ne"] {
-      let ids = try tokenizer.encode(text, options: .init(addsSpecialTokens: false)).ids
-      #expect(try tokenizer.decode(ids) == text)
+      #expect(try tokenizer.decode(tokenizer.encode(text, options: plain).ids) == text)
     }
-    // A word that is a token.
-    #expect(try tokenizer.encode("bc", options: .init(addsSpecialTokens: false)).ids.count == 1)
+    // The first words are those of two letters, and of a space and one.
+    #expect(try tokenizer.encode(" a", options: plain).ids == [256])
+    #expect(try tokenizer.encode("ab", options: plain).ids == [256 + 26 + 1])
   }
 
-  @Test(arguments: [QuantizationScheme.f32, .bf16, .q4_0, .q4_K_M])
+  @Test(arguments: [QuantizationScheme.f16, .q4_0])
   func filesDependOnTheSeedOnly(scheme: QuantizationScheme) async throws {
     let directory = try TemporaryDirectory()
     var files: [[UInt8]] = []
     for (seed, threads) in [(7, 1), (7, 3), (8, 2)] {
       let path = directory.path("model.gguf")
-      try await ModelSynthesizer(SmallShape.dense, scheme: scheme, seed: UInt64(seed)).write(
+      try await ModelSynthesizer(SmallShape.dense, scheme: scheme, seed: UInt64(seed), unitBits: 7).write(
         to: path, threads: threads)
       files.append(try TestFiles.read(path))
     }
@@ -111,13 +116,17 @@ enum SmallShape {
     #expect(files[0].count == files[2].count && files[0] != files[2])
   }
 
-  @Test(arguments: [
-    QuantizationScheme.f32, .f16, .bf16, .q4_1, .q5_0, .q8_0, .q2_K, .q4_K_M, .iq4_XS, .mxfp4,
-  ])
+  @Test(arguments: [QuantizationScheme.f32, .bf16, .q4_0, .q5_1, .q8_0, .q2_K, .q4_K_M, .iq4_XS])
   func weightsAreNormalAndRowsDiffer(scheme: QuantizationScheme) async throws {
+    // With so few units the larger matrices are put together of them; with more, every value is encoded.
+    try await weightsAreNormalAndRowsDiffer(scheme, unitBits: 7)
+    if scheme == .q4_0 { try await weightsAreNormalAndRowsDiffer(scheme, unitBits: 14) }
+  }
+
+  private func weightsAreNormalAndRowsDiffer(_ scheme: QuantizationScheme, unitBits: Int) async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path("model.gguf")
-    try await ModelSynthesizer(SmallShape.dense, scheme: scheme).write(to: path)
+    try await ModelSynthesizer(SmallShape.dense, scheme: scheme, unitBits: unitBits).write(to: path)
     for tensor in try Checkpoint(path: path).tensors {
       let count = tensor.elementCount
       let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -132,7 +141,7 @@ enum SmallShape {
         continue
       }
       // A matrix of few bits loses a part of the variance.
-      #expect(abs(mean) < 0.02 / inputs.squareRoot() && abs(square * inputs - 1) < 0.1, "\(tensor)")
+      #expect(abs(mean) < 0.04 / inputs.squareRoot() && abs(square * inputs - 1) < 0.1, "\(tensor)")
       let rows = stride(from: 0, to: count, by: Int(inputs)).map { values[$0..<$0 + Int(inputs)] }
       #expect(Set(rows.map { $0.map(\.bitPattern) }).count == rows.count, "\(tensor)")
     }
@@ -148,7 +157,7 @@ enum SmallShape {
     let path = directory.path("model.gguf")
     try await ModelSynthesizer(shape, scheme: scheme, seed: 3).write(to: path)
     let model = try await LanguageModel(contentsOf: URL(fileURLWithPath: path))
-    let logits = try await model.logits(tokens: [1, 500, 77, 300])
+    let logits = try await model.logits(tokens: [1, 290, 77, 260])
     let square = logits.reduce(0) { $0 + $1 * $1 } / Float(logits.count)
     #expect((0.3...3).contains(square))
     let options = GenerationOptions(maximumTokens: 5, ignoresEndOfSequence: true)

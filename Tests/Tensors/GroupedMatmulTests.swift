@@ -79,7 +79,7 @@ import Testing
       var groups = shape.rows.indices.map { index -> ProductGroup in
         defer { first += shape.rows[index] }
         return ProductGroup(
-          firstPanel: index * padded / 16, x: input.row(shape.isGathered ? 0 : min(first, input.rows - 1)),
+          member: index, x: input.row(shape.isGathered ? 0 : min(first, input.rows - 1)),
           gathered: shape.isGathered ? UnsafePointer(indices[index].baseAddress) : nil,
           out: out.row(min(first, out.rows - 1)), rows: shape.rows[index])
       }

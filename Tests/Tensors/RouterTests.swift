@@ -202,8 +202,8 @@ import Testing
         slots.map { [$0.expert, $0.row] }
           == slots.map { [$0.expert, $0.row] }.sorted { $0.lexicographicallyPrecedes($1) })
       var next = 0
-      for group in assignment.groups(panels: 3, input: input, gathers: true, out: out) {
-        let expert = group.firstPanel / 3
+      for group in assignment.groups(input: input, gathers: true, out: out) {
+        let expert = group.member
         #expect(group.out == out.row(next) && group.x == UnsafePointer(input.row(0)))
         for index in 0..<group.rows {
           #expect(slots[next].expert == expert && slots[next].row == Int(group.gathered?[index] ?? -1))

@@ -94,7 +94,7 @@ package struct Roofline: Sendable {
       memoryBytes: 512 << 20, coldBytes: 256 << 20, leastSeconds: 0.002, secondsPerRepetition: 0.025)
     /// What is quick.
     package static let test = Scale(
-      memoryBytes: 8 << 20, coldBytes: 1 << 20, leastSeconds: 0.001, secondsPerRepetition: 0)
+      memoryBytes: 8 << 20, coldBytes: 1 << 17, leastSeconds: 0.001, secondsPerRepetition: 0)
   }
 
   /// The types that can be measured.
@@ -104,13 +104,21 @@ package struct Roofline: Sendable {
     return names
   }
 
+  /// The least number of which input features are a multiple for all the types of a run.
+  package static func blockLength(of types: Set<String>?) -> Int {
+    WeightForm.all.filter { types?.contains($0.type) ?? true }.map(\.blockLength).max() ?? 1
+  }
+
   /// Prepares a run.
+  ///
+  /// The input features of `shape` must be a multiple of `blockLength(of:)`.
   package init(
     threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 20, types: Set<String>? = nil,
     shape: Shape? = nil, scale: Scale = .full
   ) {
     self.threads = threads ?? ThreadTeam.defaultThreadCount
     self.instructionSet = instructionSet
+    precondition((shape?.depth ?? 0) % Self.blockLength(of: types) == 0, "the caller checks the shape")
     self.repetitions = max(1, repetitions)
     self.types = types
     self.shape = shape
@@ -156,10 +164,11 @@ package struct Roofline: Sendable {
   ) -> Entry {
     let (columns, depth) = (shape.columns, shape.depth)
     let ceiling = rows == 1 ? .read : form.ceiling
-    var weights = [form.make(columns, depth, context)]
+    let make = form.prepare(depth, context)
+    var weights = [make(columns)]
     if ceiling == .read {
       while weights.count * weights[0].byteCount < scale.coldBytes {
-        weights.append(form.make(columns, depth, context))
+        weights.append(make(columns))
       }
     }
     let work =

@@ -19,16 +19,19 @@ struct WeightForm: Sendable {
   let backend: String
   /// The ceiling of products with many rows; that of products with one row is always memory.
   let ceiling: Ceiling
-  /// Makes random weights `[outputs, inputs]`.
-  let make: @Sendable (_ outputs: Int, _ inputs: Int, ComputeContext) -> Weights
+  /// Values that a row is cut into, so that only multiples of it can be input features.
+  let blockLength: Int
+  /// Prepares random rows of as many values as there are input features, and returns what makes matrices of as
+  /// many rows as there are output features.
+  let prepare: @Sendable (_ inputs: Int, ComputeContext) -> (_ outputs: Int) -> Weights
 
   /// All forms that are measured, in the order of the report.
   static let all: [WeightForm] = [
-    WeightForm(type: "F32", backend: "native", ceiling: .f32) { outputs, inputs, context in
+    .float("F32", "native") { outputs, inputs, context in
       let weights = PackedMatrix(rows: outputs, columns: inputs, context: context, decodeRow: random(inputs))
       return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
     },
-    WeightForm(type: "F32", backend: "openblas", ceiling: .f32) { outputs, inputs, context in
+    .float("F32", "openblas") { outputs, inputs, context in
       let weights = DenseMatrix(rows: outputs, columns: inputs, context: context, decodeRow: random(inputs))
       return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
     },
@@ -37,15 +40,28 @@ struct WeightForm: Sendable {
     .quantized(.iq4_NL), .quantized(.iq4_XS), .quantized(.mxfp4),
   ]
 
+  /// Weights that are multiplied by floats.
+  private static func float(
+    _ type: String, _ backend: String,
+    make: @escaping @Sendable (_ outputs: Int, _ inputs: Int, ComputeContext) -> Weights
+  ) -> WeightForm {
+    WeightForm(type: type, backend: backend, ceiling: .f32, blockLength: 1) { inputs, context in
+      { outputs in make(outputs, inputs, context) }
+    }
+  }
+
   /// Weights that are multiplied as they are stored, by activations of 8 bits.
   private static func quantized(_ type: TensorType) -> WeightForm {
-    WeightForm(type: type.name, backend: "native", ceiling: .int8) { outputs, inputs, context in
+    WeightForm(type: type.name, backend: "native", ceiling: .int8, blockLength: type.valuesPerBlock) {
+      inputs, context in
       guard let form = QuantizedFormat(type), let rows = RandomBlocks(type, columns: inputs) else {
         preconditionFailure("\(type.name) has a packed form and an encoder")
       }
-      let weights = QuantizedMatrix(
-        form, rows: outputs, columns: inputs, packs: true, source: rows, context: context)
-      return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
+      return { outputs in
+        let weights = QuantizedMatrix(
+          form, rows: outputs, columns: inputs, packs: true, source: rows, context: context)
+        return Weights(byteCount: weights.byteCount) { context.matmul($0, weights, bias: nil, into: $1) }
+      }
     }
   }
 
@@ -75,7 +91,7 @@ struct WeightForm: Sendable {
 
 /// Quantised rows, of which there is a limited number.
 private struct RandomBlocks: QuantizedRowSource {
-  private static let rowCount = 16
+  private static let rowCount = 8
 
   private let bytes: [UInt8]
   private let rowBytes: Int

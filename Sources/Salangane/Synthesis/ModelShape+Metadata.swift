@@ -5,7 +5,7 @@ extension ModelShape {
   /// newer ones, of llama.cpp's converter.
   ///
   /// - Parameter scheme: How the weights are quantised.
-  package func setMetadata(of writer: inout GGUFWriter, scheme: QuantizationScheme) {
+  func setMetadata(of writer: inout GGUFWriter, scheme: QuantizationScheme) {
     writer.set("general.architecture", .string(architecture))
     writer.set("general.type", .string("model"))
     writer.set("general.name", .string("\(name), random weights"))

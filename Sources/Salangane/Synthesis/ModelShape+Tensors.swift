@@ -92,15 +92,15 @@ extension ModelShape {
   /// The type of every tensor: what llama.cpp's quantiser gives it.
   func types(_ scheme: QuantizationScheme) -> [TensorType] {
     let tensors = tensors
-    let headsPerKeyValueHead =
+    let (heads, keyValueHeads) =
       switch attention {
-      case .grouped(let heads, let keyValueHeads, _, _): heads / keyValueHeads
+      case .grouped(let heads, let keyValueHeads, _, _): (heads, keyValueHeads)
       // The latent counts as one head.
-      case .latent(let heads, _, _, _, _, _, _): heads
+      case .latent(let heads, _, _, _, _, _, _): (heads, 1)
       }
     let facts = TensorTypeChooser.Model(
-      architecture: architecture, layers: layerCount, experts: experts?.count ?? 0,
-      headsPerKeyValueHead: headsPerKeyValueHead)
+      architecture: architecture, layers: layerCount, experts: experts?.count ?? 0, heads: heads,
+      keyValueHeads: keyValueHeads)
     let choices = TensorTypeChooser.types(scheme, model: facts, tensors: tensors.map { ($0.name, $0.shape) })
     return choices.map { $0 ?? .f32 }
   }

@@ -15,6 +15,9 @@ package struct ModelSynthesizer: Sendable {
   package let scheme: QuantizationScheme
   /// What the random numbers come from: equal seeds give equal files.
   package let seed: UInt64
+  /// How many runs of values are encoded, as a power of two, before rows of large matrices are put together of
+  /// them: 3 to 14.
+  package let unitBits: Int
 
   /// Values of a unit, at most: a block of the K types.
   private static let longestUnit = 256
@@ -22,7 +25,9 @@ package struct ModelSynthesizer: Sendable {
   fileprivate static let chunkBytes = 8 << 20
 
   /// Prepares a model.
-  package init(_ shape: ModelShape, scheme: QuantizationScheme, seed: UInt64 = 0) {
+  package init(_ shape: ModelShape, scheme: QuantizationScheme, seed: UInt64 = 0, unitBits: Int = 14) {
+    precondition((3...14).contains(unitBits))
+    self.unitBits = unitBits
     self.shape = shape
     self.scheme = scheme
     self.seed = seed
@@ -53,13 +58,17 @@ package struct ModelSynthesizer: Sendable {
     }
   }
 
-  /// Values of a unit of rows of `length` values: whole blocks, and at least two units a row.
-  ///
-  /// - Returns: nil if there is no such length.
-  fileprivate static func unitLength(ofRow length: Int, _ type: TensorType) -> Int? {
-    var unit = longestUnit
+  /// The units that the rows of a matrix are put together of; nil if every value is encoded on its own.
+  fileprivate func unitKey(_ tensor: SyntheticTensor, _ type: TensorType) -> RandomUnits.Key? {
+    guard case .weights(let inputs) = tensor.content, let length = tensor.shape.last,
+      tensor.shape.dropLast().reduce(1, *) <= RandomUnits.mostRows(countBits: unitBits)
+    else { return nil }
+    // Whole blocks, and at least two units a row.
+    var unit = Self.longestUnit
     while unit >= type.valuesPerBlock {
-      if length % unit == 0, length >= 2 * unit, unit % type.valuesPerBlock == 0 { return unit }
+      if length % unit == 0, length >= 2 * unit, unit % type.valuesPerBlock == 0 {
+        return RandomUnits.Key(type: type, length: unit, inputs: inputs)
+      }
       unit /= 2
     }
     return nil
@@ -75,6 +84,8 @@ private final class SynthesisRun {
   let progress: (@Sendable (Double) -> Void)?
   /// The units made so far.
   var units: [RandomUnits.Key: RandomUnits] = [:]
+  /// How many values of the file come out of units of a kind.
+  var valueCounts: [RandomUnits.Key: Int] = [:]
   var writtenBytes = 0
   var totalBytes = 0
 
@@ -94,7 +105,12 @@ private final class SynthesisRun {
     synthesizer.shape.setMetadata(of: &writer, scheme: synthesizer.scheme)
     writer.tensors = synthesizer.descriptions
     totalBytes = writer.tensors.reduce(0) { $0 + ($1.byteCount ?? 0) }
-    var tensors = synthesizer.shape.tensors.makeIterator()
+    let all = synthesizer.shape.tensors
+    for (tensor, description) in zip(all, writer.tensors) {
+      guard let key = synthesizer.unitKey(tensor, description.type) else { continue }
+      valueCounts[key, default: 0] += tensor.shape.reduce(1, *)
+    }
+    var tensors = all.makeIterator()
     try writer.write(to: path) { description, sink in
       guard let tensor = tensors.next() else { return }
       let salt = mixed(synthesizer.seed, stableHash(tensor.name))
@@ -113,12 +129,8 @@ private final class SynthesisRun {
       guard let format = Quantizer.format(of: description.type) else {
         preconditionFailure("every scheme's types have encoders")
       }
-      if rows <= RandomUnits.mostRows,
-        let unitLength = ModelSynthesizer.unitLength(ofRow: length, description.type)
-      {
-        let pool = units(
-          .init(type: description.type, length: unitLength, inputs: inputs), format: format)
-        writeRow = { pool.write(row: $0, units: length / unitLength, salt: salt, to: $1) }
+      if let key = synthesizer.unitKey(tensor, description.type), let pool = units(key, format: format) {
+        writeRow = { pool.write(row: $0, units: length / key.length, salt: salt, to: $1) }
       } else {
         let deviation = 1 / Float(inputs).squareRoot()
         writeRow = { row, destination in
@@ -164,10 +176,13 @@ private final class SynthesisRun {
     }
   }
 
-  /// The units for a matrix, made when they are first needed.
-  private func units(_ key: RandomUnits.Key, format: any EncodableBlockFormat.Type) -> RandomUnits {
+  /// The units for a matrix, made when they are first needed; nil where that takes longer than to do without.
+  private func units(_ key: RandomUnits.Key, format: any EncodableBlockFormat.Type) -> RandomUnits? {
     if let known = units[key] { return known }
-    let made = RandomUnits(key, format: format, seed: synthesizer.seed, team: team, threads: threads)
+    guard valueCounts[key, default: 0] > key.length << synthesizer.unitBits else { return nil }
+    let made = RandomUnits(
+      key, format: format, countBits: synthesizer.unitBits, seed: synthesizer.seed, team: team,
+      threads: threads)
     units[key] = made
     return made
   }

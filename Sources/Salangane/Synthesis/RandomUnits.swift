@@ -7,12 +7,6 @@ import SalanganeTensors
 /// Encoding is what costs time, above all for the K types, so a bounded number of units is encoded once and
 /// then copied. A row takes units at random; two of them are chosen so that no two rows of a tensor are equal.
 final class RandomUnits {
-  /// How many units there are, a power of two.
-  private static let countBits = 14
-  private static let count = 1 << countBits
-  /// The most rows of a tensor that are told apart.
-  static let mostRows = 1 << (2 * countBits)
-
   /// What units are made for.
   struct Key: Hashable {
     /// How the values are stored.
@@ -23,23 +17,36 @@ final class RandomUnits {
     let inputs: Int
   }
 
+  /// There are two to the power of this many units.
+  private let countBits: Int
   private let bytes: UnsafeMutableRawPointer
   /// Bytes of a unit.
   let byteCount: Int
 
+  /// The most rows of a tensor that so many units tell apart.
+  static func mostRows(countBits: Int) -> Int { 1 << (2 * countBits) }
+
   /// Makes the units.
   ///
-  /// They depend on the key and the seed only, not on the number of threads.
-  init(_ key: Key, format: any EncodableBlockFormat.Type, seed: UInt64, team: ThreadTeam, threads: Int) {
+  /// They depend on the key, their number and the seed only, not on the number of threads.
+  ///
+  /// - Parameter countBits: How many there are, as a power of two: 3 to 14.
+  init(
+    _ key: Key, format: any EncodableBlockFormat.Type, countBits: Int, seed: UInt64, team: ThreadTeam,
+    threads: Int
+  ) {
+    precondition((3...14).contains(countBits))
+    self.countBits = countBits
+    let count = 1 << countBits
     let blocks = key.length / format.valuesPerBlock
     let byteCount = blocks * format.bytesPerBlock
-    let bytes = UnsafeMutableRawPointer.allocate(byteCount: Self.count * byteCount, alignment: 64)
+    let bytes = UnsafeMutableRawPointer.allocate(byteCount: count * byteCount, alignment: 64)
     self.byteCount = byteCount
     self.bytes = bytes
     let deviation = 1 / Float(key.inputs).squareRoot()
     let salt = mixed(mixed(seed, UInt64(key.type.rawValue) << 32 | UInt64(key.length)), UInt64(key.inputs))
-    let unitsPerTask = 64
-    team.run(tasks: Self.count / unitsPerTask, width: threads) { task, _ in
+    let unitsPerTask = min(64, count)
+    team.run(tasks: count / unitsPerTask, width: threads) { task, _ in
       withUnsafeTemporaryAllocation(of: Float.self, capacity: key.length) { values in
         guard let source = values.baseAddress else { return }
         for unit in task * unitsPerTask..<(task + 1) * unitsPerTask {
@@ -62,28 +69,28 @@ final class RandomUnits {
   ///   - destination: Room for the units.
   func write(row: Int, units: Int, salt: UInt64, to destination: UnsafeMutableRawPointer) {
     // The first two units are the two halves of a number that no other row has.
-    let pair = Self.permuted(UInt32(row), salt: salt)
+    let pair = permuted(UInt32(row), salt: salt)
     var indices = SplitMixGenerator(state: mixed(salt, UInt64(row)))
     for unit in 0..<units {
       let index =
         switch unit {
-        case 0: Int(pair) & (Self.count - 1)
-        case 1: Int(pair) >> Self.countBits
-        default: Int(truncatingIfNeeded: indices.next() >> UInt64(64 - Self.countBits))
+        case 0: Int(pair) & (1 << countBits - 1)
+        case 1: Int(pair) >> countBits
+        default: Int(truncatingIfNeeded: indices.next() >> UInt64(64 - countBits))
         }
       (destination + unit * byteCount).copyMemory(from: bytes + index * byteCount, byteCount: byteCount)
     }
   }
 
   /// A permutation of the numbers below `mostRows`: every step of it can be undone.
-  private static func permuted(_ number: UInt32, salt: UInt64) -> UInt32 {
-    let mask = UInt32(mostRows - 1)
+  private func permuted(_ number: UInt32, salt: UInt64) -> UInt32 {
+    let mask = UInt32(Self.mostRows(countBits: countBits) - 1)
     var value = (number ^ UInt32(truncatingIfNeeded: salt)) & mask
     // Odd factors from the golden ratio and the root of two.
     value = (value &* 0x9E37_79B1) & mask
-    value ^= value >> 15
+    value ^= value >> UInt32(countBits + 1)
     value = (value &* 0x6A09_E667) & mask
-    value ^= value >> 13
+    value ^= value >> UInt32(countBits - 1)
     return value
   }
 }

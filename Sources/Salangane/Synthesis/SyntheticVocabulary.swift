@@ -8,7 +8,7 @@ extension ModelShape.Vocabulary {
   /// The words are all those of lower-case letters, with or without a space in front, from the shortest on;
   /// each is one that came before it and one more letter, and that is its merge. So every word is reached,
   /// and every text can be told in tokens.
-  func setMetadata(of writer: inout GGUFWriter) {
+  package func setMetadata(of writer: inout GGUFWriter) {
     let bytes = ByteAlphabet.spelledBytes
     let words = words(count: firstControlToken - bytes.count)
     let unusedCount = size - firstControlToken - controlTokens.count

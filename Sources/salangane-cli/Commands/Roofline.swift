@@ -48,9 +48,10 @@ struct RooflineCommand: AsyncParsableCommand {
 
   func run() async throws {
     guard repetitions >= 1 else { throw UsageError("-r: expected at least 1, found \(repetitions)") }
+    let types = try types()
     let roofline = Roofline(
       threads: try threads.count, instructionSet: try isa.map { try .named($0) } ?? .preferred,
-      repetitions: repetitions, types: try types(), shape: try shape())
+      repetitions: repetitions, types: types, shape: try shape(types))
     let bar = ProgressBar("measuring", isShown: true)
     defer { bar.finish() }
     let report = try await roofline.run { bar.update($0) }
@@ -63,13 +64,17 @@ struct RooflineCommand: AsyncParsableCommand {
     try output.finish()
   }
 
-  private func shape() throws -> Roofline.Shape? {
+  private func shape(_ types: Set<String>?) throws -> Roofline.Shape? {
     switch (columns, depth) {
     case (nil, nil): return nil
     case (let columns?, let depth?):
       for (name, value) in [("--columns", columns), ("--depth", depth)]
       where !(1...Self.mostFeatures).contains(value) {
         throw UsageError("\(name): expected 1 to \(Self.mostFeatures), found \(value)")
+      }
+      let block = Roofline.blockLength(of: types)
+      guard depth % block == 0 else {
+        throw UsageError("--depth: expected a multiple of \(block) for these types, found \(depth)")
       }
       return Roofline.Shape(columns: columns, depth: depth)
     default: throw UsageError("--columns, --depth: expected both or neither")

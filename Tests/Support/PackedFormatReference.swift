@@ -1,8 +1,12 @@
 import SalanganeKernels
 
 /// What the numbers of a packed form mean, one at a time.
-struct PackedFormatReference: Sendable {
-  let format: QuantizedFormat
+public struct PackedFormatReference: Sendable {
+  /// The form.
+  public let format: QuantizedFormat
+
+  /// The numbers of a form.
+  public init(format: QuantizedFormat) { self.format = format }
 
   /// Values of IQ4_NL's codes (ggml, `kvalues_iq4nl`).
   private static let nonlinear: [Int32] = [
@@ -12,7 +16,7 @@ struct PackedFormatReference: Sendable {
   private static let doubledE2M1: [Int32] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
   /// How many codes there are.
-  var codeCount: Int {
+  public var codeCount: Int {
     switch format {
     case .q2_K: 4
     case .q3_K: 8
@@ -24,7 +28,7 @@ struct PackedFormatReference: Sendable {
   }
 
   /// The integer that a code stands for.
-  func level(_ code: UInt8) -> Int32 {
+  public func level(_ code: UInt8) -> Int32 {
     switch format {
     case .q4_1, .q5_1, .q2_K, .q4_K, .q5_K: Int32(code)
     case .q4_0: Int32(code) - 8
@@ -38,9 +42,11 @@ struct PackedFormatReference: Sendable {
   }
 
   /// What levels are multiplied by, and what is added to them.
-  struct Scale: Equatable {
-    var scale: Float
-    var minimum: Float = 0
+  public struct Scale: Equatable, Sendable {
+    /// The factor.
+    public var scale: Float
+    /// What is added; 0 for forms without.
+    public var minimum: Float = 0
   }
 
   /// The scale of half a group.
@@ -49,7 +55,7 @@ struct PackedFormatReference: Sendable {
   ///   - record: One output's numbers of a record.
   ///   - group: The group in the record.
   ///   - half: 0 or 1.
-  func scale(_ record: ArraySlice<UInt8>, group: Int, half: Int) -> Scale {
+  public func scale(_ record: ArraySlice<UInt8>, group: Int, half: Int) -> Scale {
     func byte(_ offset: Int) -> UInt8 { record[record.startIndex + offset] }
     func signed(_ offset: Int) -> Float { Float(Int8(bitPattern: byte(offset))) }
     func unsigned(_ offset: Int) -> Float { Float(byte(offset)) }
@@ -81,7 +87,7 @@ struct PackedFormatReference: Sendable {
   }
 
   /// One output's numbers of a record, of moderate size.
-  func randomScales(using random: inout some RandomNumberGenerator) -> [UInt8] {
+  public func randomScales(using random: inout some RandomNumberGenerator) -> [UInt8] {
     var bytes = (0..<format.scaleSizes.total).map { _ in UInt8.random(in: .min ... .max, using: &random) }
     if format == .mxfp4 {
       for index in bytes.indices { bytes[index] = UInt8.random(in: 121...131, using: &random) }
