@@ -4,8 +4,11 @@ import PackageDescription
 // Each instruction set is a target of its own, compiled with its own flags, and the table in
 // SalanganeKernels picks one at run time. Tools version 6.2 accepts these flags in a package that
 // others depend on by version. The kernel targets are always optimised: their unoptimised form
-// would be some hundred times slower, and would emit generic code that must not exist there.
-let kernelSettings: [SwiftSetting] = [.unsafeFlags(["-O", "-disable-cmo"])]
+// would be some hundred times slower, and would emit generic code that must not exist there. The feature
+// is for prefetches, which do nothing without it.
+let kernelSettings: [SwiftSetting] = [
+  .unsafeFlags(["-O", "-disable-cmo"]), .enableExperimentalFeature("BuiltinModule"),
+]
 
 #if arch(x86_64)
   let instructionSetTargets: [Target] = [

@@ -106,6 +106,11 @@ package struct WeightLoader {
     let outputs = parts.reduce(0) { $0 + $1.outputs }
     precondition(bias == nil || bias?.count == outputs, "all parts have a bias, or none")
     let table = RowTable(sources)
+    if backend == .native, table.element != .f32 {
+      return Linear(
+        outputs: outputs, inputs: inputs, bias: bias, element: table.element, context: context
+      ) { row, destination in table.copy(row, to: destination) }
+    }
     return Linear(outputs: outputs, inputs: inputs, bias: bias, backend: backend, context: context) {
       row, destination in table.decode(row, into: destination)
     }

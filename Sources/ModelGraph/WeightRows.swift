@@ -1,5 +1,6 @@
 import SalanganeFiles
 import SalanganeQuantization
+import SalanganeTensors
 
 /// In which order a tensor's rows become the output features of a layer.
 package enum RowOrder: Sendable, Equatable {
@@ -97,6 +98,26 @@ struct RowSource: Sendable {
     return (layout, try StoredValues.floats(of: scales))
   }
 
+  /// What packed weights can be kept as without a change, if not only as floats.
+  var element: PackedMatrix.Element {
+    switch tensor.type {
+    case .f16: .f16
+    case .bf16: .bf16
+    default: .f32
+    }
+  }
+
+  /// Copies a row of 16-bit weights as it is stored.
+  func copy(_ row: Int, to destination: UnsafeMutableRawPointer) {
+    precondition(element != .f32)
+    let start = order.storedRow(row) * rowBytes
+    tensor.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      destination.copyMemory(from: base + start, byteCount: rowBytes)
+    }
+  }
+
+  /// Decodes a row to floats.
   func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
     let row = order.storedRow(row)
     let columns = tensor.shape[1]
@@ -125,11 +146,30 @@ struct RowTable: Sendable {
 
   init(_ sources: [RowSource]) { self.sources = sources }
 
+  /// What all weights can be kept as without a change.
+  var element: PackedMatrix.Element {
+    guard let first = sources.first?.element else { return .f32 }
+    return sources.allSatisfy { $0.element == first } ? first : .f32
+  }
+
+  /// Copies a row of 16-bit weights as it is stored.
+  func copy(_ row: Int, to destination: UnsafeMutableRawPointer) {
+    guard let (source, row) = source(of: row) else { return }
+    source.copy(row, to: destination)
+  }
+
+  /// Decodes a row to floats.
   func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
+    guard let (source, row) = source(of: row) else { return }
+    source.decode(row, into: destination)
+  }
+
+  private func source(of row: Int) -> (RowSource, row: Int)? {
     var row = row
     for source in sources {
-      if row < source.rows { return source.decode(row, into: destination) }
+      if row < source.rows { return (source, row) }
       row -= source.rows
     }
+    return nil
   }
 }

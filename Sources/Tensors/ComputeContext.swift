@@ -13,8 +13,7 @@ package final class ComputeContext {
   private var scratch: [FloatBuffer]
   /// Where each worker's scratch starts.
   private let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
-  /// A number for each worker, for what must outlive a task; not initialised.
-  let workerValues: UnsafeMutablePointer<Int>
+  private var packed: FloatBuffer?
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
@@ -23,13 +22,9 @@ package final class ComputeContext {
     self.kernels = kernels
     scratch = []
     bases = .allocate(capacity: self.threads)
-    workerValues = .allocate(capacity: self.threads)
   }
 
-  deinit {
-    bases.deallocate()
-    workerValues.deallocate()
-  }
+  deinit { bases.deallocate() }
 
   /// Runs tasks on the team; each gets scratch of at least `scratchCount` floats, which belongs to its
   /// worker and keeps what an earlier task of the same worker left there.
@@ -47,6 +42,16 @@ package final class ComputeContext {
   package func parallel(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
     let bases = scratch(count: scratchCount)
     team.run(tasks: tasks, width: threads, phase: WithScratch(phase: phase, bases: bases))
+  }
+
+  /// Memory for the packed rows of a product, at least `count` floats; valid until the next call.
+  func packedRows(count: Int) -> UnsafeMutablePointer<Float> {
+    if let packed, packed.count >= count { return packed.base }
+    // What there was goes first.
+    packed = nil
+    let buffer = FloatBuffer(count: count)
+    packed = buffer
+    return buffer.base
   }
 
   /// Where each worker's scratch of at least `count` floats starts.

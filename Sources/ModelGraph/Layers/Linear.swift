@@ -23,7 +23,7 @@ package struct Linear: Sendable {
   /// Output features.
   package let outputs: Int
 
-  /// Loads a layer.
+  /// Loads a layer whose weights are computed with as floats.
   ///
   /// - Parameters:
   ///   - outputs: Output features.
@@ -34,15 +34,35 @@ package struct Linear: Sendable {
     outputs: Int, inputs: Int, bias: [Float]?, backend: MatmulBackend, context: ComputeContext,
     decodeRow: (_ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
   ) {
-    self.outputs = outputs
-    self.inputs = inputs
     switch backend {
     case .native:
-      weights = .packed(
-        PackedMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow))
+      let matrix = PackedMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow)
+      self.init(.packed(matrix), outputs: outputs, inputs: inputs, bias: bias)
     case .openBLAS:
-      weights = .dense(DenseMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow))
+      let matrix = DenseMatrix(rows: outputs, columns: inputs, context: context, decodeRow: decodeRow)
+      self.init(.dense(matrix), outputs: outputs, inputs: inputs, bias: bias)
     }
+  }
+
+  /// Loads a layer whose weights stay as they are stored, for own kernels.
+  ///
+  /// - Parameters:
+  ///   - element: What the weights are stored as.
+  ///   - copyRow: Writes the `inputs` weights of one output feature, each an `element`; called from the team's
+  ///     threads.
+  package init(
+    outputs: Int, inputs: Int, bias: [Float]?, element: PackedMatrix.Element, context: ComputeContext,
+    copyRow: (_ row: Int, _ destination: UnsafeMutableRawPointer) -> Void
+  ) {
+    let matrix = PackedMatrix(
+      rows: outputs, columns: inputs, element: element, context: context, copyRow: copyRow)
+    self.init(.packed(matrix), outputs: outputs, inputs: inputs, bias: bias)
+  }
+
+  private init(_ weights: Weights, outputs: Int, inputs: Int, bias: [Float]?) {
+    self.weights = weights
+    self.outputs = outputs
+    self.inputs = inputs
     self.bias = bias.map { bias in
       precondition(bias.count == outputs)
       // Whole panels: the kernels read 16 at a time.
