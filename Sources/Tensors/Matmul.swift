@@ -35,6 +35,12 @@ extension ComputeContext {
   ) {
     precondition(x.columns == w.columns && out.columns == w.rows && out.rows == x.rows)
     guard x.rows > 0 else { return }
+    if let plan = MatmulPlan(rows: x.rows, times: w, threads: threads) {
+      let product = PackedProduct(
+        kernels: kernels, plan: plan, depth: 0..<w.columns, x: x, w: w, bias: bias, activation: activation,
+        out: out)
+      return parallel(tasks: plan.tasks, scratchCount: plan.packedBlockCount, product)
+    }
     let height = MatmulPlan.batchRows(rows: x.rows, depth: w.columns)
     var first = 0
     while first < x.rows {
@@ -43,49 +49,54 @@ extension ComputeContext {
       var depth = 0..<plan.phaseDepth
       while !depth.isEmpty {
         let product = PackedProduct(
-          kernels: kernels, plan: plan, depth: depth, a: packedRows(x.rows(rows), depth, plan), w: w,
-          bias: bias, activation: activation, out: out.rows(rows))
-        team.run(tasks: plan.tasks, width: threads, phase: product)
+          kernels: kernels, plan: plan, depth: depth, x: x.rows(rows), w: w, bias: bias,
+          activation: activation, out: out.rows(rows))
+        let packed = packedRows(product)
+        team.run(tasks: plan.tasks, width: threads, phase: WithPackedRows(product: product, packed: packed))
         depth = depth.upperBound..<min(depth.upperBound + plan.phaseDepth, w.columns)
       }
       first += height
     }
   }
 
-  /// A part of the depth of all rows in packed tiles, one after the other: of a single row where it is, of others
-  /// in memory of the context that is overwritten by the next call.
-  private func packedRows(_ x: Matrix, _ depth: Range<Int>, _ plan: MatmulPlan) -> UnsafePointer<Float> {
-    if plan.tileWidth == 1 { return UnsafePointer(x.base + depth.lowerBound) }
-    let packing = RowPacking(
-      kernels: kernels, plan: plan, depth: depth, x: x,
-      packed: packedRows(count: plan.tiles * plan.tileWidth * depth.count))
+  /// A product's part of the depth of all rows in packed tiles, one after the other: of a single row where it is,
+  /// of others in memory of the context that is overwritten by the next call.
+  private func packedRows(_ product: PackedProduct) -> UnsafePointer<Float> {
+    let plan = product.plan
+    if plan.tileWidth == 1 { return UnsafePointer(product.x.base + product.depth.lowerBound) }
+    let packed = packedRows(count: plan.tiles * plan.tileWidth * product.depth.count)
     if plan.tiles == 1 {
-      packing.run(task: 0, worker: 0)
+      product.pack(0..<1, into: packed)
     } else {
-      team.run(tasks: plan.tiles, width: threads, phase: packing)
+      team.run(tasks: plan.tiles, width: threads, phase: RowPacking(product: product, packed: packed))
     }
-    return UnsafePointer(packing.packed)
+    return UnsafePointer(packed)
   }
 }
 
-/// The packing of a part of the depth of all rows, a tile a task.
+/// The packing of a product's rows, a tile a task.
 private struct RowPacking: Phase {
-  let kernels: KernelTable
-  let plan: MatmulPlan
-  let depth: Range<Int>
-  let x: Matrix
+  let product: PackedProduct
   let packed: UnsafeMutablePointer<Float>
 
   func run(task: Int, worker: Int) {
-    let rows = plan.rows(ofTile: task)
-    kernels.packRows(
-      rows.count, plan.tileWidth, depth.count, x.row(rows.lowerBound) + depth.lowerBound, x.stride,
-      packed + task * plan.tileWidth * depth.count)
+    product.pack(task..<task + 1, into: packed + task * product.tileCount)
   }
 }
 
-/// The product of packed rows with packed weights over a part of the depth, cut into tasks.
-private struct PackedProduct: Phase {
+/// A product whose rows are packed, all tiles one after the other.
+private struct WithPackedRows: Phase {
+  let product: PackedProduct
+  let packed: UnsafePointer<Float>
+
+  func run(task: Int, worker: Int) {
+    let (tiles, panels) = product.plan.task(task)
+    product.multiply(tiles, panels, packed + tiles.lowerBound * product.tileCount)
+  }
+}
+
+/// The product of some rows with packed weights over a part of the depth, cut into tasks.
+private struct PackedProduct: ScratchPhase {
   /// Panels that go together, the tile of the widest kernels.
   static let panelsPerPass = 2
 
@@ -93,22 +104,46 @@ private struct PackedProduct: Phase {
   let plan: MatmulPlan
   /// The part of the depth.
   let depth: Range<Int>
-  /// The packed rows of this part.
-  let a: UnsafePointer<Float>
+  let x: Matrix
   let w: PackedMatrix
   let bias: UnsafePointer<Float>?
   let activation: Activation
   let out: Matrix
 
-  func run(task: Int, worker: Int) {
+  /// Floats of a packed tile of rows.
+  var tileCount: Int { plan.tileWidth * depth.count }
+
+  /// A task that packs its rows itself.
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let (tiles, panels) = plan.task(task)
+    pack(tiles, into: scratch)
+    multiply(tiles, panels, scratch)
+  }
+
+  /// Packs some tiles one after the other.
+  func pack(_ tiles: Range<Int>, into packed: UnsafeMutablePointer<Float>) {
+    for tile in tiles {
+      let rows = plan.rows(ofTile: tile)
+      kernels.packRows(
+        rows.count, plan.tileWidth, depth.count, x.row(rows.lowerBound) + depth.lowerBound, x.stride,
+        packed + (tile - tiles.lowerBound) * tileCount)
+    }
+  }
+
+  /// Multiplies some tiles, packed one after the other, with some panels.
+  func multiply(_ tiles: Range<Int>, _ panels: Range<Int>, _ packed: UnsafePointer<Float>) {
     var pass = depth.lowerBound..<min(depth.lowerBound + plan.passDepth, depth.upperBound)
     while !pass.isEmpty {
       var panel = panels.lowerBound
       while panel < panels.upperBound {
         // A few panels stay in the cache while all rows of the task pass by.
         let group = panel..<min(panel + Self.panelsPerPass, panels.upperBound)
-        for tile in tiles { multiply(tile, group, pass) }
+        for tile in tiles {
+          let a =
+            packed
+            + ((tile - tiles.lowerBound) * tileCount + (pass.lowerBound - depth.lowerBound) * plan.tileWidth)
+          multiply(tile, a, group, pass)
+        }
         panel = group.upperBound
       }
       pass = pass.upperBound..<min(pass.upperBound + plan.passDepth, depth.upperBound)
@@ -122,9 +157,10 @@ private struct PackedProduct: Phase {
   }
 
   /// One tile of rows with some panels over a pass, added to what the passes before it gave.
-  private func multiply(_ tile: Int, _ panels: Range<Int>, _ pass: Range<Int>) {
+  private func multiply(
+    _ tile: Int, _ a: UnsafePointer<Float>, _ panels: Range<Int>, _ pass: Range<Int>
+  ) {
     let rows = plan.rows(ofTile: tile)
-    let a = a + (tile * depth.count + pass.lowerBound - depth.lowerBound) * plan.tileWidth
     let column = panels.lowerBound * 16
     let c = out.row(rows.lowerBound) + column
     let isFirst = pass.lowerBound == 0

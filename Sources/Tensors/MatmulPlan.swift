@@ -2,9 +2,11 @@ import SalanganeKernels
 
 /// How the product of packed weights with some rows is cut into phases, tasks and tiles.
 ///
-/// Rows go in batches. A batch goes through the depth in phases: a part of the depth of all its rows is packed,
-/// and then multiplied. The tasks of a phase are blocks of rows times groups of panels; a task passes its rows
-/// by two panels at a time. None of this shows in the results: an element's sum has one order.
+/// Where the weights are few and the rows many, each task packs a block of rows and multiplies it with all
+/// weights. Otherwise rows go in batches. A batch goes through the depth in phases: a part of the depth of all its
+/// rows is packed, and then multiplied. The tasks of a phase are blocks of rows times groups of panels. In both
+/// cases a task passes its rows by two panels at a time. None of this shows in the results: an element's sum has
+/// one order.
 struct MatmulPlan {
   /// The most steps of depth that two panels pass the rows with: as floats, they stay in the second-level cache
   /// (192 KB).
@@ -16,6 +18,11 @@ struct MatmulPlan {
   static let mostPanels = 32
   /// Tasks for each thread that even out their different speeds.
   static let tasksPerThread = 4
+
+  /// Bytes of rows that a task packs by itself: they stay in the second-level cache.
+  static let blockBytes = 384 << 10
+  /// Bytes of weights that are taken to come from the cache when they are read for the second time.
+  static let cachedBytes = 8 << 20
 
   /// How many rows of that depth make a batch.
   static func batchRows(rows: Int, depth: Int) -> Int {
@@ -40,6 +47,26 @@ struct MatmulPlan {
   let blocks: Int
   let panelGroups: Int
   let panelsPerGroup: Int
+
+  /// Divides rows for tasks that pack them; nil where that wouldn't keep all threads busy, or would read many
+  /// weights again and again.
+  init?(rows: Int, times w: PackedMatrix, threads: Int) {
+    let width = KernelTable.packedRows
+    let blockRows = Self.blockBytes / (w.columns * 4) / width * width
+    let wanted = threads == 1 ? 1 : threads * Self.tasksPerThread
+    guard rows > width, blockRows >= 2 * width, w.byteCount <= Self.cachedBytes,
+      rows >= wanted * min(blockRows, rows)
+    else { return nil }
+    self.rows = rows
+    panels = w.panels
+    tiles = (rows + width - 1) / width
+    tileWidth = width
+    passDepth = w.columns
+    phaseDepth = w.columns
+    blocks = (rows + blockRows - 1) / blockRows
+    panelsPerGroup = w.panels
+    panelGroups = 1
+  }
 
   /// Divides a batch of rows.
   init(rows: Int, depth: Int, panels: Int, threads: Int) {
@@ -78,6 +105,9 @@ struct MatmulPlan {
       share(index % blocks, of: blocks, total: tiles), first..<min(first + panelsPerGroup, panels)
     )
   }
+
+  /// Floats that a block of rows takes when it is packed.
+  var packedBlockCount: Int { (tiles + blocks - 1) / blocks * tileWidth * phaseDepth }
 
   /// A depth in the fewest parts of at most `most` steps that end with a block, as even as can be.
   private static func part(of depth: Int, most: Int) -> Int {
