@@ -112,11 +112,6 @@ private func addRow<let P: Int>(_ row: UnsafePointer<Float>, to sums: inout Inli
   for p in 0..<P { sums[unchecked: p] += load(row + (p &* 16)) }
 }
 
-@inline(__always)
-private func zeros<let R: Int, let P: Int>() -> InlineArray<R, InlineArray<P, Lanes>> {
-  InlineArray(repeating: InlineArray(repeating: Lanes()))
-}
-
 /// All rows of all tile columns of `P` panels, in tiles of at most `most` rows, as even as can be.
 @inline(__always)
 private func tileColumns<let P: Int>(
@@ -129,43 +124,53 @@ private func tileColumns<let P: Int>(
     let left = rows &- row
     let count = left <= most ? left : min(most, (left &+ 1) / 2)
     let product = whole.from(row: row, panel: panel, format)
-    // One straight-line loop a row count: the compiler drops the cases beyond `most`.
+    // One straight-line loop a row count: the compiler drops the cases beyond `most`. Literals, since the larger
+    // ones of `InlineArray.init(repeating:)` come out as weak functions.
+    let zero = InlineArray<P, Lanes>(repeating: Lanes())
     switch count {
     case 1:
-      let none: InlineArray<1, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<1, InlineArray<P, Lanes>> = [zero]
       tile(none, format, product)
     case 2:
-      let none: InlineArray<2, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<2, InlineArray<P, Lanes>> = [zero, zero]
       tile(none, format, product)
     case 3:
-      let none: InlineArray<3, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<3, InlineArray<P, Lanes>> = [zero, zero, zero]
       tile(none, format, product)
     case 4 where most >= 4:
-      let none: InlineArray<4, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<4, InlineArray<P, Lanes>> = [zero, zero, zero, zero]
       tile(none, format, product)
     case 5 where most >= 5:
-      let none: InlineArray<5, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<5, InlineArray<P, Lanes>> = [zero, zero, zero, zero, zero]
       tile(none, format, product)
     case 6 where most >= 6:
-      let none: InlineArray<6, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<6, InlineArray<P, Lanes>> = [zero, zero, zero, zero, zero, zero]
       tile(none, format, product)
     case 7 where most >= 7:
-      let none: InlineArray<7, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<7, InlineArray<P, Lanes>> = [zero, zero, zero, zero, zero, zero, zero]
       tile(none, format, product)
     case 8 where most >= 8:
-      let none: InlineArray<8, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<8, InlineArray<P, Lanes>> = [zero, zero, zero, zero, zero, zero, zero, zero]
       tile(none, format, product)
     case 9 where most >= 9:
-      let none: InlineArray<9, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<9, InlineArray<P, Lanes>> = [
+        zero, zero, zero, zero, zero, zero, zero, zero, zero,
+      ]
       tile(none, format, product)
     case 10 where most >= 10:
-      let none: InlineArray<10, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<10, InlineArray<P, Lanes>> = [
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
+      ]
       tile(none, format, product)
     case 11 where most >= 11:
-      let none: InlineArray<11, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<11, InlineArray<P, Lanes>> = [
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
+      ]
       tile(none, format, product)
     default:
-      let none: InlineArray<12, InlineArray<P, Lanes>> = zeros()
+      let none: InlineArray<12, InlineArray<P, Lanes>> = [
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
+      ]
       if most >= 12 { tile(none, format, product) }
     }
     row = row &+ count
