@@ -10,6 +10,9 @@
 /// is always taken in the same order, whatever the shape of the call. `KernelTable.portable` is the oracle
 /// that tests hold the others against.
 ///
+/// The entries are variables, so that a program can put kernels of its own into a copy and hold them against the
+/// others.
+///
 /// Kernels check nothing: the caller owns the memory, and strides and counts are its responsibility.
 public struct KernelTable: Sendable {
   /// `c = initial + a b` on packed panels: see `matmulPanels` for the order of the arguments
@@ -100,47 +103,47 @@ public struct KernelTable: Sendable {
   /// The instructions that these kernels need.
   public let instructionSet: InstructionSet
   /// The float matrix product on packed panels.
-  public let matmulPanels: MatmulPanels
+  public var matmulPanels: MatmulPanels
   /// The same with a right operand in IEEE half precision.
-  public let matmulHalfPanels: MatmulHalfPanels
+  public var matmulHalfPanels: MatmulHalfPanels
   /// The same with a right operand in bfloat16.
-  public let matmulBFloat16Panels: MatmulHalfPanels
+  public var matmulBFloat16Panels: MatmulHalfPanels
   /// Transposition of rows into a packed panel.
-  public let packRows: PackRows
+  public var packRows: PackRows
   /// Transposition of rows of 16-bit values.
-  public let packHalfRows: PackHalfRows
+  public var packHalfRows: PackHalfRows
   /// GELU, exact form, in place.
-  public let geluRows: RowsInPlace
+  public var geluRows: RowsInPlace
   /// Layer normalisation with an optional residual.
-  public let layerNormRows: LayerNorm
+  public var layerNormRows: LayerNorm
   /// Every row times a number of its own.
-  public let scaleRows: ScaleRows
+  public var scaleRows: ScaleRows
   /// Addition in place.
-  public let addInPlace: AddInPlace
+  public var addInPlace: AddInPlace
   /// The sum of products of two vectors.
-  public let dotProduct: DotProduct
+  public var dotProduct: DotProduct
   /// One chunk of a running softmax.
-  public let softmaxChunk: SoftmaxChunk
+  public var softmaxChunk: SoftmaxChunk
   /// RMS normalisation with an optional addition before it.
-  public let rmsNormRows: RMSNorm
+  public var rmsNormRows: RMSNorm
   /// Rotation of heads by position.
-  public let rotateRows: RotateRows
+  public var rotateRows: RotateRows
   /// SwiGLU's activation.
-  public let swigluRows: GatedRows
+  public var swigluRows: GatedRows
   /// A chunk of keys added to a running attention.
-  public let mergeAttention: MergeAttention
+  public var mergeAttention: MergeAttention
   /// Rounding to half precision.
-  public let roundToHalf: RoundToHalf
+  public var roundToHalf: RoundToHalf
   /// Half-precision numbers as floats.
-  public let widenHalf: WidenHalf
+  public var widenHalf: WidenHalf
   /// Whether all numbers are finite.
-  public let allFinite: AllFinite
+  public var allFinite: AllFinite
   /// Activations as signed bytes, for products with quantised weights.
-  public let quantizeActivations: QuantizeActivations
+  public var quantizeActivations: QuantizeActivations
   /// What products with codes that have a bias need of the activations.
-  public let biasedSums: BiasedSums
+  public var biasedSums: BiasedSums
   /// What products with codes that have a minimum need of the activations.
-  public let scaledSums: ScaledSums
+  public var scaledSums: ScaledSums
 
   /// Rows of a packed panel of left-hand operands.
   public static let packedRows = 12

@@ -19,7 +19,7 @@ struct SalanganeCommand: AsyncParsableCommand {
     version: "0.1.0-dev",
     subcommands: [
       Inspect.self, Tokenize.self, Detokenize.self, Embed.self, Search.self, Rerank.self, Logits.self,
-      Generate.self, Bench.self, Quantize.self, Synthesize.self, RooflineCommand.self,
+      Generate.self, Bench.self, Quantize.self, Synthesize.self, RooflineCommand.self, SelfTest.self,
     ])
 }
 
