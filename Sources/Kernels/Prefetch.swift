@@ -16,3 +16,9 @@
       address._rawValue, (0 as Int32)._value, (3 as Int32)._value, (1 as Int32)._value)
   #endif
 }
+
+/// Asks for the whole cache lines of some bytes.
+@inline(__always)
+func prefetchLines(_ address: UnsafeRawPointer, _ byteCount: Int) {
+  for line in 0..<byteCount / 64 { prefetch(address + (line &* 64)) }
+}

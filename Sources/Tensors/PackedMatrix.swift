@@ -33,6 +33,18 @@ package struct PackedMatrix: Sendable {
     kernels.packRows(columns, columns, 16, panel(index), 16, destination)
   }
 
+  /// The bytes that packed weights take.
+  package static func byteCount(rows: Int, columns: Int) -> Int {
+    (rows + 15) / 16 * 16 * columns * MemoryLayout<Float>.stride
+  }
+
+  /// A matrix without weights, which has a shape and can't be multiplied with.
+  package init(placeholderOfRows rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    buffer = FloatBuffer(count: 0)
+  }
+
   /// Packs `[rows, columns]` weights, several panels at a time.
   ///
   /// - Parameter decodeRow: Writes the `columns` weights of one row; called from the team's threads.
