@@ -45,7 +45,7 @@ extension WeightLoader {
   ) -> LinearBank.Run {
     let padded = (outputs + 15) & ~15
     let weights =
-      tally?.weights(nil, rows: count * padded, columns: inputs, options)
+      tally?.weights(.floats, rows: count * padded, columns: inputs, options)
       ?? Linear.Weights(
         rows: count * padded, columns: inputs, backend: options.backend, context: context
       ) { row, destination in
@@ -71,7 +71,7 @@ extension WeightLoader {
       }
     }
     if let tally {
-      let weights = tally.weights(form, rows: rows.count * rows.padded, columns: inputs, options)
+      let weights = tally.weights(.quantized(form), rows: rows.count * rows.padded, columns: inputs, options)
       return LinearBank.Run(weights: weights, outputs: rows.outputs, source: nil)
     }
     let matrix = QuantizedMatrix(

@@ -168,22 +168,30 @@ package struct WeightLoader {
     var runs: [Linear.Run] = []
     var rest = sources[...]
     while let first = rest.first {
-      let form = first.quantizedForm(options)
-      let same = rest.prefix { $0.quantizedForm(options) == form }
+      let form = first.form(options)
+      let same = rest.prefix { $0.form(options) == form }
       rest = rest.dropFirst(same.count)
       let table = RowTable(Array(same))
       let outputs = same.reduce(0) { $0 + $1.rows }
       let weights: Linear.Weights
       if let tally {
         weights = tally.weights(form, rows: outputs, columns: inputs, options)
-      } else if let form {
-        weights = .quantized(
-          QuantizedMatrix(
-            form, rows: outputs, columns: inputs, packs: options.packs, source: table, context: context))
       } else {
-        weights = Linear.Weights(
-          rows: outputs, columns: inputs, backend: options.backend, context: context
-        ) { row, destination in table.decode(row, into: destination) }
+        switch form {
+        case .quantized(let format):
+          weights = .quantized(
+            QuantizedMatrix(
+              format, rows: outputs, columns: inputs, packs: options.packs, source: table, context: context))
+        case .halves(let element):
+          weights = .packed(
+            PackedMatrix(rows: outputs, columns: inputs, element: element, context: context) {
+              row, destination in table.copy(row, to: destination)
+            })
+        case .floats:
+          weights = Linear.Weights(
+            rows: outputs, columns: inputs, backend: options.backend, context: context
+          ) { row, destination in table.decode(row, into: destination) }
+        }
       }
       runs.append(Linear.Run(weights: weights, outputs: outputs))
     }
@@ -201,13 +209,16 @@ package final class WeightTally {
 
   /// Counts a matrix, and gives one of its shape without weights.
   ///
-  /// - Parameter form: How it would be packed; nil for floats.
+  /// - Parameter form: How it would be kept.
   func weights(
-    _ form: QuantizedFormat?, rows: Int, columns: Int, _ options: WeightOptions
+    _ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
   ) -> Linear.Weights {
-    if let form {
-      byteCount += QuantizedMatrix.byteCount(form, rows: rows, columns: columns, packs: options.packs)
-    } else {
+    switch form {
+    case .quantized(let format):
+      byteCount += QuantizedMatrix.byteCount(format, rows: rows, columns: columns, packs: options.packs)
+    case .halves(let element):
+      byteCount += PackedMatrix.byteCount(rows: rows, columns: columns, element: element)
+    case .floats:
       byteCount += Linear.Weights.byteCount(rows: rows, columns: columns, backend: options.backend)
     }
     return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))

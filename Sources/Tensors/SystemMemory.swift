@@ -64,7 +64,8 @@ package struct SystemMemory: Sendable, Equatable {
         let isSecond = fields[1].isEmpty
         guard isSecond || fields[1].split(separator: ",").contains("memory") else { continue }
         let root = isSecond ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory"
-        let names = isSecond ? ("memory.max", "memory.current") : ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        let names =
+          isSecond ? ("memory.max", "memory.current") : ("memory.limit_in_bytes", "memory.usage_in_bytes")
         var path = String(fields[2])
         while true {
           let folder = root + (path == "/" ? "" : path)

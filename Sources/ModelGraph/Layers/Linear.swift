@@ -62,7 +62,7 @@ package struct Linear: Sendable {
     }
   }
 
-  /// Loads a layer of float weights.
+  /// Loads a layer whose weights are computed with as floats.
   ///
   /// - Parameters:
   ///   - outputs: Output features.
