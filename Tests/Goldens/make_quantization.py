@@ -189,8 +189,8 @@ def search_sources():
     }
 
 
-def ggml_quantize(name, rows):
-    """The blocks [row, bytes] that ggml makes of rows of values, without importance weights."""
+def ggml_quantize(name, rows, importance=None):
+    """The blocks [row, bytes] that ggml makes of rows of values; without importance weights unless they are given."""
     library = pathlib.Path(llama_cpp.__file__).parent / "lib"
     quantize = ctypes.CDLL(str(next(library.glob("libggml-base.*")))).ggml_quantize_chunk
     quantize.restype = ctypes.c_size_t
@@ -200,7 +200,8 @@ def ggml_quantize(name, rows):
     values, block = gguf.GGML_QUANT_SIZES[kind]
     rows = np.ascontiguousarray(rows, np.float32)
     encoded = np.zeros((rows.shape[0], rows.shape[1] // values * block), np.uint8)
-    quantize(int(kind), rows.ctypes.data, encoded.ctypes.data, 0, *rows.shape, None)
+    weights = None if importance is None else importance.ctypes.data
+    quantize(int(kind), rows.ctypes.data, encoded.ctypes.data, 0, *rows.shape, weights)
     return encoded
 
 
@@ -246,4 +247,5 @@ def main():
     make_search()
 
 
-main()
+if __name__ == "__main__":
+    main()

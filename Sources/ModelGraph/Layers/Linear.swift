@@ -144,7 +144,12 @@ package struct Linear: Sendable {
     var isQuantized = isQuantized
     for run in runs {
       let bias = bias.map { UnsafePointer($0.base + first) }
-      let place = runs.count == 1 ? out : out.columns(first..<first + run.outputs)
+      // Kernels write whole panels: where the last one of a run would reach into the next row, the run's result is
+      // computed elsewhere.
+      let fits = first + (run.outputs + 15) & ~15 <= (outputs + 15) & ~15
+      let place =
+        runs.count == 1
+        ? out : fits ? out.columns(first..<first + run.outputs) : Matrix(rows: x.rows, columns: run.outputs)
       switch run.weights {
       case .packed(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: place)
       case .dense(let matrix): context.matmul(x, matrix, bias: bias, activation: activation, into: place)
@@ -152,6 +157,9 @@ package struct Linear: Sendable {
         if !isQuantized { context.quantize(x) }
         isQuantized = true
         context.multiplyQuantized(matrix, bias: bias, activation: activation, into: place)
+      }
+      if !fits {
+        for row in 0..<x.rows { (out.row(row) + first).update(from: place.row(row), count: run.outputs) }
       }
       first += run.outputs
     }
