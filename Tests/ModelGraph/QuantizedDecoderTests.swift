@@ -19,7 +19,7 @@ struct QuantizedGolden: CustomTestStringConvertible, Sendable {
   static let all = [
     QuantizedGolden(name: "legacy_q", nativeError: 0.05, keepsGreedy: true),
     QuantizedGolden(name: "k_mixed_q", nativeError: 0.05, keepsGreedy: true),
-    QuantizedGolden(name: "grids_q", nativeError: 0.05, keepsGreedy: true),
+    QuantizedGolden(name: "grids_q", nativeError: 0.05, keepsGreedy: false),
   ]
 }
 
@@ -66,7 +66,7 @@ func relativeError(_ x: [Float], _ y: [Float]) -> Float {
   }
 
   /// Float weights requantised to 8 bits: near those of the file.
-  @Test(arguments: ["qwen3", "glm4", "llama3"], InstructionSet.available)
+  @Test(arguments: ["glm4", "llama3"], InstructionSet.available)
   func floatWeightsAsIntegers(name: String, set: InstructionSet) throws {
     let golden = DecoderGolden(name: name, isGGUF: true)
     let reference = try golden.reference()

@@ -1,9 +1,21 @@
 import Foundation
 import Salangane
+import SalanganeKernels
 import SalanganeTestSupport
 
 /// The code of the guides, compiled and run: `GuideTests` checks that what they print is what stands here.
 enum GuideSnippets {
+  // MARK: Docs/Add-a-Kernel.md
+
+  static func holdAgainstPortable(_ set: InstructionSet) throws -> Float {
+    let kernels = try KernelTable.table(for: set)
+    var mine: [Float] = [-2, -1, 0, 0.5, 3]
+    var portable = mine
+    kernels.geluRows(1, mine.count, &mine, mine.count)
+    KernelTable.portable.geluRows(1, portable.count, &portable, portable.count)
+    return zip(mine, portable).map { ($0 - $1).magnitude }.max() ?? 0
+  }
+
   // MARK: Docs/Generate.md
 
   static func stream(_ url: URL) async throws {

@@ -1,5 +1,6 @@
 import Foundation
 import Salangane
+import SalanganeKernels
 import SalanganeTestSupport
 import Testing
 
@@ -25,6 +26,13 @@ import Testing
         "Sources/ModelGraph/Architectures/GLM4.swift", "Sources/ModelGraph/Architectures/Llama.swift",
         "Sources/ModelGraph/ArchitectureRegistry.swift", "Tests/ModelGraph/DecoderGoldenTests.swift",
       ]),
+    Guide(
+      name: "Add-a-Kernel.md",
+      sources: [
+        "Tests/Salangane/GuideSnippets.swift", "Sources/Kernels/PackedCodes.swift",
+        "Sources/Kernels/PackedScales.swift", "Sources/Kernels/PackedFormats.swift",
+        "Sources/Kernels/QuantizedKernels.swift", "Sources/Quantization/Q4_0.swift",
+      ]),
   ]
 
   static func text(_ path: String) throws -> String {
@@ -47,6 +55,11 @@ import Testing
       let block = Self.lines(part[..<end.lowerBound])
       #expect(sources.contains { $0.contains("\n" + block + "\n") }, "in no source:\n\(block)")
     }
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func kernels(set: InstructionSet) throws {
+    #expect(try GuideSnippets.holdAgainstPortable(set) < 1e-6)
   }
 
   @Test func generating() async throws {
