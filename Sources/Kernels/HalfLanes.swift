@@ -1,20 +1,25 @@
 /// Sixteen half-precision numbers as floats, by integer arithmetic: the baseline CPU has no instruction.
+///
+/// Without comparisons, which the baseline has only for signed lanes and which come out one lane at a time.
 @inline(__always) func widen(_ halves: SIMD16<UInt16>) -> Lanes {
-  var bits = SIMD16<UInt32>()
-  for lane in 0..<16 { bits[lane] = UInt32(halves[lane]) }
+  let bits = extended(halves)
   let magnitude = (bits & 0x7FFF) &<< 13
   // 2^112 moves the exponent to its place, for subnormal numbers too.
   let scaled = unsafeBitCast(float(magnitude) * Lanes(repeating: 0x1p112), to: SIMD16<UInt32>.self)
-  let value = scaled.replacing(with: magnitude | 0x7F80_0000, where: magnitude .>= 0x0F80_0000)
-  return float(value | ((bits & 0x8000) &<< 16))
+  // All ones where the exponent is the highest: infinity or NaN in both formats.
+  let isSpecial = unsafeBitCast(0x0F7F_FFFF &- magnitude, to: SIMD16<Int32>.self) &>> 31
+  let special = unsafeBitCast(isSpecial, to: SIMD16<UInt32>.self) & 0x7F80_0000
+  return float(scaled | special | ((bits & 0x8000) &<< 16))
+}
+
+@inline(__always) private func extended(_ halves: SIMD16<UInt16>) -> SIMD16<UInt32> {
+  var bits = SIMD16<UInt32>()
+  for lane in 0..<16 { bits[lane] = UInt32(halves[lane]) }
+  return bits
 }
 
 /// Sixteen bfloat16 numbers, the upper halves of floats, as floats.
-@inline(__always) func widenBFloat16(_ halves: SIMD16<UInt16>) -> Lanes {
-  var bits = SIMD16<UInt32>()
-  for lane in 0..<16 { bits[lane] = UInt32(halves[lane]) }
-  return float(bits &<< 16)
-}
+@inline(__always) func widenBFloat16(_ halves: SIMD16<UInt16>) -> Lanes { float(extended(halves) &<< 16) }
 
 /// Sixteen floats in half precision, rounded to the nearest and ties to even.
 @inline(__always) func narrow(_ x: Lanes) -> SIMD16<UInt16> {

@@ -20,29 +20,14 @@ package func roundToHalf(
 package func widenHalf(
   _ count: Int, _ x: UnsafePointer<UInt16>, _ out: UnsafeMutablePointer<Float>
 ) {
-  widenAll(.half, count, x, out)
-}
-
-/// The floats of `count` bfloat16 numbers, exactly.
-@inline(never)
-package func widenBFloat16(
-  _ count: Int, _ x: UnsafePointer<UInt16>, _ out: UnsafeMutablePointer<Float>
-) {
-  widenAll(.bfloat16, count, x, out)
-}
-
-@inline(__always)
-private func widenAll(
-  _ format: WeightFormat, _ count: Int, _ x: UnsafePointer<UInt16>, _ out: UnsafeMutablePointer<Float>
-) {
   var index = 0
   while index &+ 16 <= count {
-    store(format.load(x + index), out + index)
+    store(widen(UnsafeRawPointer(x + index).loadUnaligned(as: SIMD16<UInt16>.self)), out + index)
     index = index &+ 16
   }
   if index < count {
-    var rest = SIMD16<UInt16>()
-    for lane in 0..<(count &- index) { rest[lane] = x[index &+ lane] }
-    storePartial(withUnsafePointer(to: rest) { format.load($0) }, out + index, count &- index)
+    var bits = SIMD16<UInt16>()
+    for lane in 0..<(count &- index) { bits[lane] = x[index &+ lane] }
+    storePartial(widen(bits), out + index, count &- index)
   }
 }

@@ -77,7 +77,7 @@ public struct KernelTable: Sendable {
   /// Rounding to half precision (count, x, out).
   public typealias RoundToHalf =
     @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
-  /// 16-bit numbers as floats (count, x, out).
+  /// Half-precision numbers as floats (count, x, out).
   public typealias WidenHalf = @Sendable (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
   /// Whether all numbers are finite (count, x).
   public typealias AllFinite = @Sendable (Int, UnsafePointer<Float>) -> Bool
@@ -133,8 +133,6 @@ public struct KernelTable: Sendable {
   public let roundToHalf: RoundToHalf
   /// Half-precision numbers as floats.
   public let widenHalf: WidenHalf
-  /// bfloat16 numbers as floats.
-  public let widenBFloat16: WidenHalf
   /// Whether all numbers are finite.
   public let allFinite: AllFinite
   /// Activations as signed bytes, for products with quantised weights.
@@ -168,7 +166,6 @@ public struct KernelTable: Sendable {
     mergeAttention: SalanganeKernels.mergeAttention,
     roundToHalf: SalanganeKernels.roundToHalf,
     widenHalf: SalanganeKernels.widenHalf,
-    widenBFloat16: SalanganeKernels.widenBFloat16,
     allFinite: SalanganeKernels.allFinite,
     quantizeActivations: SalanganeKernels.quantizeActivations,
     biasedSums: SalanganeKernels.biasedSums,
@@ -190,7 +187,6 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX2.mergeAttention,
       roundToHalf: SalanganeKernelsAVX2.roundToHalf,
       widenHalf: SalanganeKernelsAVX2.widenHalf,
-      widenBFloat16: SalanganeKernelsAVX2.widenBFloat16,
       allFinite: SalanganeKernelsAVX2.allFinite,
       quantizeActivations: SalanganeKernelsAVX2.quantizeActivations,
       biasedSums: SalanganeKernelsAVX2.biasedSums,
@@ -211,7 +207,6 @@ public struct KernelTable: Sendable {
       mergeAttention: SalanganeKernelsAVX512.mergeAttention,
       roundToHalf: SalanganeKernelsAVX512.roundToHalf,
       widenHalf: SalanganeKernelsAVX512.widenHalf,
-      widenBFloat16: SalanganeKernelsAVX512.widenBFloat16,
       allFinite: SalanganeKernelsAVX512.allFinite,
       quantizeActivations: SalanganeKernelsAVX512.quantizeActivations,
       biasedSums: SalanganeKernelsAVX512.biasedSums,

@@ -15,6 +15,9 @@ package typealias Lanes = SIMD16<Float>
 /// The same for tiles of two panels.
 @inline(__always) var rowsOfTwoPanels: Int { 1 }
 
+/// The same for tiles of four panels.
+@inline(__always) var rowsOfFourPanels: Int { 1 }
+
 /// The product of the first two, plus the third.
 ///
 /// On x86-64 without FMA a fused product would be a library call for every lane, so the portable set rounds

@@ -14,8 +14,11 @@ func unpackTile<F: PackedFormat>(
   var scales = tile.scales
   var minimums = tile.minimums
   while group < groups {
+    prefetchLines(record + prefetchDistance, F.Scaling.byteCount)
     for part in 0..<F.Scaling.groupsPerRecord {
-      let vectors = F.Layout.codes(record + (F.Scaling.byteCount &+ part &* F.Layout.byteCount))
+      let code = record + (F.Scaling.byteCount &+ part &* F.Layout.byteCount)
+      prefetchLines(code + prefetchDistance, F.Layout.byteCount)
+      let vectors = F.Layout.codes(code)
       for vector in 0..<8 {
         (codes + (vector &* 64)).storeBytes(of: vectors[unchecked: vector], as: Codes.self)
       }

@@ -3,11 +3,6 @@ import SalanganeKernelOperands
 // The product of a few rows with packed quantised weights, unpacked in registers: weights are read once, from
 // the first byte to the last, and nothing is written but the result.
 
-@inline(__always)
-private func prefetchLines(_ address: UnsafeRawPointer, _ byteCount: Int) {
-  for line in 0..<byteCount / 64 { prefetch(address + (line &* 64)) }
-}
-
 /// Adds the products of `count` vectors of a group, from `first` on.
 @inline(__always)
 private func addVectors<F: PackedFormat, let R: Int>(

@@ -8,6 +8,7 @@
   // compiler spills.
   @inline(__always) var rowsOfOnePanel: Int { 12 }
   @inline(__always) var rowsOfTwoPanels: Int { 12 }
+  @inline(__always) var rowsOfFourPanels: Int { 3 }
 
   /// `a * b + c`, rounded once.
   @inline(__always) func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes {

@@ -42,8 +42,9 @@ extension DecoderArchitecture {
   /// Loads a model whose blocks are all alike.
   package static func loadDecoder(_ loader: WeightLoader, loadsHead: Bool) throws -> Decoder {
     let checkpoint = loader.checkpoint
-    return try DecoderLoader(loader, configuration(checkpoint), tensorNames(checkpoint))
-      .decoder(loadsHead: loadsHead)
+    var configuration = try configuration(checkpoint)
+    if let count = loader.options.usedExperts { configuration.setUsedExperts(count) }
+    return try DecoderLoader(loader, configuration, tensorNames(checkpoint)).decoder(loadsHead: loadsHead)
   }
 }
 

@@ -34,18 +34,28 @@ extension WeightLoader {
     count: Int, outputs: Int, inputs: Int,
     decodeRow: (_ member: Int, _ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
   ) -> LinearBank {
+    LinearBank(
+      [floatRun(count: count, outputs: outputs, inputs: inputs, decodeRow: decodeRow)], count: count,
+      inputs: inputs)
+  }
+
+  private func floatRun(
+    count: Int, outputs: Int, inputs: Int,
+    decodeRow: (_ member: Int, _ row: Int, _ destination: UnsafeMutablePointer<Float>) -> Void
+  ) -> LinearBank.Run {
     let padded = (outputs + 15) & ~15
-    let weights = Linear.Weights(
-      rows: count * padded, columns: inputs, backend: options.backend, context: context
-    ) { row, destination in
-      if row % padded < outputs {
-        decodeRow(row / padded, row % padded, destination)
-      } else {
-        destination.update(repeating: 0, count: inputs)
+    let weights =
+      tally?.weights(.floats, rows: count * padded, columns: inputs, options)
+      ?? Linear.Weights(
+        rows: count * padded, columns: inputs, backend: options.backend, context: context
+      ) { row, destination in
+        if row % padded < outputs {
+          decodeRow(row / padded, row % padded, destination)
+        } else {
+          destination.update(repeating: 0, count: inputs)
+        }
       }
-    }
-    return LinearBank(
-      [LinearBank.Run(weights: weights, outputs: outputs, source: nil)], count: count, inputs: inputs)
+    return LinearBank.Run(weights: weights, outputs: outputs, source: nil)
   }
 
   /// The packed form that a matrix has in all members; nil if it is to be floats.
@@ -56,10 +66,13 @@ extension WeightLoader {
 
   private func run(_ rows: BankRows, form: QuantizedFormat?, inputs: Int) -> LinearBank.Run {
     guard let form else {
-      let bank = bank(count: rows.count, outputs: rows.outputs, inputs: inputs) { member, row, destination in
+      return floatRun(count: rows.count, outputs: rows.outputs, inputs: inputs) { member, row, destination in
         rows.decode(member, row, into: destination)
       }
-      return bank.runs[0]
+    }
+    if let tally {
+      let weights = tally.weights(.quantized(form), rows: rows.count * rows.padded, columns: inputs, options)
+      return LinearBank.Run(weights: weights, outputs: rows.outputs, source: nil)
     }
     let matrix = QuantizedMatrix(
       form, rows: rows.count * rows.padded, columns: inputs, packs: options.packs, source: rows,

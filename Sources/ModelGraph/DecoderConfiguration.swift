@@ -226,6 +226,15 @@ package struct DecoderConfiguration: Sendable {
     self.mixture = mixture
   }
 
+  /// Lets tokens use another number of experts than the model says.
+  ///
+  /// - Parameter count: At least 1, and at most `mostUsed` of the mixtures.
+  package mutating func setUsedExperts(_ count: Int) {
+    guard let most = mixture?.mostUsed else { return }
+    precondition((1...most).contains(count))
+    mixture?.used = count
+  }
+
   /// Refuses sliding windows, for families whose published models have none.
   ///
   /// - Throws: `ModelFileError` (`unsupported`) naming the key.

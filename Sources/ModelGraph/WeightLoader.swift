@@ -1,4 +1,5 @@
 import SalanganeFiles
+import SalanganeKernels
 import SalanganeQuantization
 import SalanganeTensors
 
@@ -10,12 +11,18 @@ package struct WeightOptions: Sendable {
   package var precision: WeightPrecision
   /// Whether quantised weights are packed when they are loaded, or whenever they are used.
   package var packs: Bool
+  /// How many experts a token uses, at most as many as the model allows; nil for what it says itself.
+  package var usedExperts: Int?
 
   /// Creates options; every one has a default.
-  package init(backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true) {
+  package init(
+    backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true,
+    usedExperts: Int? = nil
+  ) {
     self.backend = backend
     self.precision = precision
     self.packs = packs
+    self.usedExperts = usedExperts
   }
 }
 
@@ -41,6 +48,8 @@ package struct WeightLoader {
 
   private let cancellation: Cancellation
   private let progress: (@Sendable (Double) -> Void)?
+  /// Counts what weights would take, in place of loading them; nil to load them.
+  let tally: WeightTally?
 
   /// Creates a loader.
   ///
@@ -54,6 +63,19 @@ package struct WeightLoader {
     self.options = options
     self.cancellation = cancellation
     self.progress = progress
+    tally = nil
+  }
+
+  /// Creates a loader that finds all tensors and counts what they would take, and gives layers without weights.
+  ///
+  /// - Parameter tally: Where the bytes are counted.
+  package init(measuring checkpoint: Checkpoint, options: WeightOptions, tally: WeightTally) {
+    self.checkpoint = checkpoint
+    self.options = options
+    self.tally = tally
+    context = ComputeContext(team: ThreadTeam(), threads: 1, kernels: .portable)
+    cancellation = Cancellation()
+    progress = nil
   }
 
   /// To be called after each of `total` layers.
@@ -146,24 +168,60 @@ package struct WeightLoader {
     var runs: [Linear.Run] = []
     var rest = sources[...]
     while let first = rest.first {
-      let form = first.quantizedForm(options)
-      let same = rest.prefix { $0.quantizedForm(options) == form }
+      let form = first.form(options)
+      let same = rest.prefix { $0.form(options) == form }
       rest = rest.dropFirst(same.count)
       let table = RowTable(Array(same))
       let outputs = same.reduce(0) { $0 + $1.rows }
       let weights: Linear.Weights
-      if let form {
-        weights = .quantized(
-          QuantizedMatrix(
-            form, rows: outputs, columns: inputs, packs: options.packs, source: table, context: context))
+      if let tally {
+        weights = tally.weights(form, rows: outputs, columns: inputs, options)
       } else {
-        weights = Linear.Weights(
-          rows: outputs, columns: inputs, backend: options.backend, context: context
-        ) { row, destination in table.decode(row, into: destination) }
+        switch form {
+        case .quantized(let format):
+          weights = .quantized(
+            QuantizedMatrix(
+              format, rows: outputs, columns: inputs, packs: options.packs, source: table, context: context))
+        case .halves(let element):
+          weights = .packed(
+            PackedMatrix(rows: outputs, columns: inputs, element: element, context: context) {
+              row, destination in table.copy(row, to: destination)
+            })
+        case .floats:
+          weights = Linear.Weights(
+            rows: outputs, columns: inputs, backend: options.backend, context: context
+          ) { row, destination in table.decode(row, into: destination) }
+        }
       }
       runs.append(Linear.Run(weights: weights, outputs: outputs))
     }
     return runs
+  }
+}
+
+/// Bytes of weights, counted while everything but the weights is loaded.
+package final class WeightTally {
+  /// The bytes so far.
+  package private(set) var byteCount = 0
+
+  /// Starts with none.
+  package init() {}
+
+  /// Counts a matrix, and gives one of its shape without weights.
+  ///
+  /// - Parameter form: How it would be kept.
+  func weights(
+    _ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
+  ) -> Linear.Weights {
+    switch form {
+    case .quantized(let format):
+      byteCount += QuantizedMatrix.byteCount(format, rows: rows, columns: columns, packs: options.packs)
+    case .halves(let element):
+      byteCount += PackedMatrix.byteCount(rows: rows, columns: columns, element: element)
+    case .floats:
+      byteCount += Linear.Weights.byteCount(rows: rows, columns: columns, backend: options.backend)
+    }
+    return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))
   }
 }
 

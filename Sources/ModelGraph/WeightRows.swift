@@ -104,6 +104,26 @@ struct RowSource: Sendable {
     return (layout, try StoredValues.floats(of: scales))
   }
 
+  /// What packed weights can be kept as without a change, if not only as floats.
+  var element: PackedMatrix.Element {
+    switch tensor.type {
+    case .f16: .f16
+    case .bf16: .bf16
+    default: .f32
+    }
+  }
+
+  /// Copies a row of 16-bit weights as it is stored.
+  func copy(_ row: Int, to destination: UnsafeMutableRawPointer) {
+    precondition(element != .f32)
+    let start = order.storedRow(row) * rowBytes
+    tensor.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      destination.copyMemory(from: base + start, byteCount: rowBytes)
+    }
+  }
+
+  /// Decodes a row to floats.
   func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
     let row = order.storedRow(row)
     let columns = tensor.shape[1]
@@ -126,7 +146,23 @@ struct RowSource: Sendable {
   }
 }
 
+/// What the weights of a matrix are kept as.
+enum MatrixForm: Equatable {
+  /// Quantised, packed or as they are stored.
+  case quantized(QuantizedFormat)
+  /// Floats of 16 bits.
+  case halves(PackedMatrix.Element)
+  /// Floats, in the form of a backend.
+  case floats
+}
+
 extension RowSource {
+  /// What the rows are kept as.
+  func form(_ options: WeightOptions) -> MatrixForm {
+    if let format = quantizedForm(options) { return .quantized(format) }
+    return options.backend == .native && element != .f32 ? .halves(element) : .floats
+  }
+
   /// The packed form of the rows; nil if they are to be floats.
   func quantizedForm(_ options: WeightOptions) -> QuantizedFormat? {
     switch options.precision {
@@ -170,18 +206,28 @@ struct RowTable: QuantizedRowSource {
   init(_ sources: [RowSource]) { self.sources = sources }
 
   func split(_ row: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer) {
-    var row = row
-    for source in sources {
-      if row < source.rows { return source.split(row, codes: codes, scales: scales) }
-      row -= source.rows
-    }
+    guard let (source, row) = source(of: row) else { return }
+    source.split(row, codes: codes, scales: scales)
   }
 
+  /// Copies a row of 16-bit weights as it is stored.
+  func copy(_ row: Int, to destination: UnsafeMutableRawPointer) {
+    guard let (source, row) = source(of: row) else { return }
+    source.copy(row, to: destination)
+  }
+
+  /// Decodes a row to floats.
   func decode(_ row: Int, into destination: UnsafeMutablePointer<Float>) {
+    guard let (source, row) = source(of: row) else { return }
+    source.decode(row, into: destination)
+  }
+
+  private func source(of row: Int) -> (RowSource, row: Int)? {
     var row = row
     for source in sources {
-      if row < source.rows { return source.decode(row, into: destination) }
+      if row < source.rows { return (source, row) }
       row -= source.rows
     }
+    return nil
   }
 }

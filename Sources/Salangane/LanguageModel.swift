@@ -53,6 +53,9 @@ public final class LanguageModel: Sendable {
       let architecture = try ArchitectureRegistry.decoder(for: checkpoint)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
+      try options.checkExpertCount(checkpoint)
+      // What was asked for is refused now rather than when memory runs out.
+      if options.contextLength != nil { try ModelMemory(checkpoint, options).check() }
       let loader = WeightLoader(
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),

@@ -1,3 +1,4 @@
+import SalanganeFiles
 import SalanganeKernels
 import SalanganeModelGraph
 import SalanganeTensors
@@ -26,13 +27,15 @@ public struct ModelOptions: Sendable {
   public var contextLength: Int?
   /// How generation stores the keys and values of earlier tokens.
   public var cacheType: KVCacheType
+  /// How many experts of a mixture a token uses; nil for what the model was trained with.
+  public var expertCount: Int?
 
   /// Creates options; every one has a default.
   public init(
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
     precision: WeightPrecision = .stored, repacksWeights: Bool = true, isMemoryMapped: Bool = true,
-    batchTokens: Int = 4096, contextLength: Int? = nil,
-    cacheType: KVCacheType = .f16
+    batchTokens: Int = 4096, contextLength: Int? = nil, cacheType: KVCacheType = .f16,
+    expertCount: Int? = nil
   ) {
     self.threads = threads
     self.instructionSet = instructionSet
@@ -43,12 +46,35 @@ public struct ModelOptions: Sendable {
     self.batchTokens = batchTokens
     self.contextLength = contextLength
     self.cacheType = cacheType
+    self.expertCount = expertCount
   }
 }
 
 extension ModelOptions {
   /// The forms of the weights.
-  var weights: WeightOptions { WeightOptions(backend: backend, precision: precision, packs: repacksWeights) }
+  var weights: WeightOptions {
+    WeightOptions(
+      backend: backend, precision: precision, packs: repacksWeights, usedExperts: expertCount)
+  }
+
+  /// Checks that tokens of a model can use as many experts as they are to.
+  ///
+  /// - Throws: `EmbeddingError.invalidOption` if not; `ModelFileError` for a model that couldn't be loaded.
+  func checkExpertCount(_ checkpoint: Checkpoint) throws {
+    guard let expertCount else { return }
+    var most: Int?
+    if case .decoder(let architecture) = try ArchitectureRegistry.architecture(for: checkpoint) {
+      most = try architecture.configuration(checkpoint).mixture?.mostUsed
+    }
+    guard let most else {
+      throw EmbeddingError.invalidOption(
+        name: "expert count", expectation: "a mixture of experts, found \"\(checkpoint.architecture)\"")
+    }
+    guard (1...most).contains(expertCount) else {
+      throw EmbeddingError.invalidOption(
+        name: "expert count", expectation: "1 to \(most), found \(expertCount)")
+    }
+  }
 
   /// How many threads compute.
   ///

@@ -51,6 +51,7 @@ final class SequenceRunner: Sendable {
     let batchTokens = try options.validatedBatchTokens()
     return try await ComputeQueue.shared.run { team, cancellation in
       let checkpoint = try Checkpoint(path: path, options: .init(mapped: options.isMemoryMapped))
+      try options.checkExpertCount(checkpoint)
       let loader = WeightLoader(
         checkpoint: checkpoint,
         context: ComputeContext(team: team, threads: threads, kernels: kernels),

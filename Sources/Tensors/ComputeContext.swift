@@ -22,6 +22,7 @@ package final class ComputeContext {
   private var activations = FloatBuffer(count: 0)
   /// The rows and columns of activations that were quantised last.
   private var quantizedShape = (rows: 0, columns: 0)
+  private var packed: FloatBuffer?
 
   /// Creates a context without scratch.
   package init(team: ThreadTeam, threads: Int, kernels: KernelTable) {
@@ -85,6 +86,16 @@ package final class ComputeContext {
   func onLeader(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
     let bases = scratch(count: scratchCount)
     for task in 0..<tasks { phase.run(task: task, worker: 0, scratch: bases[0]) }
+  }
+
+  /// Memory for the packed rows of a product, at least `count` floats; valid until the next call.
+  func packedRows(count: Int) -> UnsafeMutablePointer<Float> {
+    if let packed, packed.count >= count { return packed.base }
+    // What there was goes first.
+    packed = nil
+    let buffer = FloatBuffer(count: count)
+    packed = buffer
+    return buffer.base
   }
 
   /// Where each worker's scratch of at least `count` floats starts.

@@ -98,6 +98,9 @@ package struct Matrix: Sendable {
     buffer.base + ((firstRow + index) * stride + firstColumn)
   }
 
+  /// Bytes that so many rows take.
+  package func byteCount(rows: Int) -> Int { rows * stride * MemoryLayout<Float>.stride }
+
   /// How many rows the memory has room for.
   package var capacity: Int { buffer.count / stride - firstRow }
 

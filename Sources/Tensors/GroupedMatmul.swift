@@ -227,7 +227,8 @@ private struct GroupedPhase: ScratchPhase {
     _ out: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
     kernels.matmulPanels(
-      rows, panels, w.columns, packed, KernelTable.packedRows, w.panel(panel), 16, w.panelStride, out, stride,
+      rows, panels, w.columns, packed, KernelTable.packedRows, w.floats(panel: panel), 16, w.panelStride, out,
+      stride,
       nil, 0)
   }
 

@@ -22,7 +22,7 @@ extension ComputeContext {
   /// `out = activation(x w^T + bias)`.
   ///
   /// Every output element is summed up in the order that `KernelTable.matmulPanels` names, starting from the
-  /// bias: the same bits whatever the number of rows, tasks or threads.
+  /// bias: the same bits whatever the number of rows, tasks or threads, and whatever the weights are kept as.
   ///
   /// - Parameters:
   ///   - x: `[rows, w.columns]`.
@@ -34,102 +34,157 @@ extension ComputeContext {
     into out: Matrix
   ) {
     precondition(x.columns == w.columns && out.columns == w.rows && out.rows == x.rows)
-    let plan = MatmulPlan(rows: x.rows, depth: w.columns, panels: w.panels, threads: threads)
-    workerValues.update(repeating: -1, count: threads)
-    parallel(
-      tasks: plan.tasks, scratchCount: plan.blockRows * w.columns,
-      PackedProduct(
-        kernels: kernels, plan: plan, x: x, w: w, bias: bias, activation: activation, out: out,
-        packed: workerValues))
+    guard x.rows > 0 else { return }
+    if let plan = MatmulPlan(rows: x.rows, times: w, threads: threads) {
+      let product = PackedProduct(
+        kernels: kernels, plan: plan, depth: 0..<w.columns, x: x, w: w, bias: bias, activation: activation,
+        out: out)
+      return parallel(tasks: plan.tasks, scratchCount: plan.packedBlockCount, product)
+    }
+    let height = MatmulPlan.batchRows(rows: x.rows, depth: w.columns)
+    var first = 0
+    while first < x.rows {
+      let rows = first..<min(first + height, x.rows)
+      let plan = MatmulPlan(rows: rows.count, depth: w.columns, panels: w.panels, threads: threads)
+      var depth = 0..<plan.phaseDepth
+      while !depth.isEmpty {
+        let product = PackedProduct(
+          kernels: kernels, plan: plan, depth: depth, x: x.rows(rows), w: w, bias: bias,
+          activation: activation, out: out.rows(rows))
+        let packed = packedRows(product)
+        team.run(tasks: plan.tasks, width: threads, phase: WithPackedRows(product: product, packed: packed))
+        depth = depth.upperBound..<min(depth.upperBound + plan.phaseDepth, w.columns)
+      }
+      first += height
+    }
+  }
+
+  /// A product's part of the depth of all rows in packed tiles, one after the other: of a single row where it is,
+  /// of others in memory of the context that is overwritten by the next call.
+  private func packedRows(_ product: PackedProduct) -> UnsafePointer<Float> {
+    let plan = product.plan
+    if plan.tileWidth == 1 { return UnsafePointer(product.x.base + product.depth.lowerBound) }
+    let packed = packedRows(count: plan.tiles * plan.tileWidth * product.depth.count)
+    if plan.tiles == 1 {
+      product.pack(0..<1, into: packed)
+    } else {
+      team.run(tasks: plan.tiles, width: threads, phase: RowPacking(product: product, packed: packed))
+    }
+    return UnsafePointer(packed)
   }
 }
 
-/// A product with packed weights, cut into tasks.
+/// The packing of a product's rows, a tile a task.
+private struct RowPacking: Phase {
+  let product: PackedProduct
+  let packed: UnsafeMutablePointer<Float>
+
+  func run(task: Int, worker: Int) {
+    product.pack(task..<task + 1, into: packed + task * product.tileCount)
+  }
+}
+
+/// A product whose rows are packed, all tiles one after the other.
+private struct WithPackedRows: Phase {
+  let product: PackedProduct
+  let packed: UnsafePointer<Float>
+
+  func run(task: Int, worker: Int) {
+    let (tiles, panels) = product.plan.task(task)
+    product.multiply(tiles, panels, packed + tiles.lowerBound * product.tileCount)
+  }
+}
+
+/// The product of some rows with packed weights over a part of the depth, cut into tasks.
 private struct PackedProduct: ScratchPhase {
+  /// Panels that go together, the tile of the widest kernels.
+  static let panelsPerPass = 2
+
   let kernels: KernelTable
   let plan: MatmulPlan
+  /// The part of the depth.
+  let depth: Range<Int>
   let x: Matrix
   let w: PackedMatrix
   let bias: UnsafePointer<Float>?
   let activation: Activation
   let out: Matrix
-  /// Which block of rows lies packed in each worker's scratch: neighbouring tasks share it.
-  let packed: UnsafeMutablePointer<Int>
 
+  /// Floats of a packed tile of rows.
+  var tileCount: Int { plan.tileWidth * depth.count }
+
+  /// A task that packs its rows itself.
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    let width = KernelTable.packedRows
-    let block = task / plan.panelGroups
-    let firstRow = block * plan.blockRows
-    let rows = min(plan.blockRows, x.rows - firstRow)
-    if packed[worker] != block {
-      packed[worker] = block
-      var row = 0
-      while row < rows {
-        let count = min(width, rows - row)
-        kernels.packRows(
-          count, width, w.columns, x.row(firstRow + row), x.stride, scratch + row * w.columns)
-        row += width
-      }
-    }
-    let panels = plan.panelRange(task % plan.panelGroups)
-    var panel = panels.lowerBound
-    while panel < panels.upperBound {
-      // A few panels stay in the first-level cache while all rows of the block pass by.
-      let count = min(plan.panelsPerPass, panels.upperBound - panel)
-      var row = 0
-      while row < rows {
-        let tile = min(width, rows - row)
-        var start = bias
-        if let bias { start = bias + panel * 16 }
-        kernels.matmulPanels(
-          tile, count, w.columns, scratch + row * w.columns, width,
-          w.panel(panel), 16, w.panelStride,
-          out.row(firstRow + row) + panel * 16, out.stride, start, 0)
-        row += width
-      }
-      panel += count
-    }
-    let firstColumn = panels.lowerBound * 16
-    let columns = min(panels.upperBound * 16, out.columns) - firstColumn
-    activation.apply(kernels, rows, columns, out.row(firstRow) + firstColumn, out.stride)
-  }
-}
-
-/// How a matrix product is cut into tasks: blocks of rows that fit the second-level cache when packed, and
-/// groups of panels where there are too few blocks to keep every thread busy.
-private struct MatmulPlan {
-  /// Bytes of packed rows that a task may hold; half of the second-level cache of common server CPUs.
-  static let blockBytes = 384 << 10
-  /// Tasks for each thread that even out their different speeds.
-  static let tasksPerThread = 4
-
-  let blockRows: Int
-  let panelGroups: Int
-  let panelsPerGroup: Int
-  let panels: Int
-  let panelsPerPass = 2
-  let tasks: Int
-
-  init(rows: Int, depth: Int, panels: Int, threads: Int) {
-    let width = KernelTable.packedRows
-    let most = max(1, Self.blockBytes / (depth * 4 * width))
-    let tiles = (rows + width - 1) / width
-    // Blocks of equal height, as few as the cache allows.
-    let fewest = max(1, (tiles + most - 1) / most)
-    let blockTiles = max(1, (tiles + fewest - 1) / fewest)
-    blockRows = blockTiles * width
-    let blocks = max(1, (rows + blockRows - 1) / blockRows)
-    let wanted = threads == 1 ? 1 : threads * Self.tasksPerThread
-    let groups = max(1, min((wanted + blocks - 1) / blocks, (panels + 1) / 2))
-    // Whole pairs of panels, the tile of the widest kernels.
-    panelsPerGroup = ((panels + groups - 1) / groups + 1) & ~1
-    panelGroups = (panels + panelsPerGroup - 1) / panelsPerGroup
-    self.panels = panels
-    tasks = rows == 0 ? 0 : blocks * panelGroups
+    let (tiles, panels) = plan.task(task)
+    pack(tiles, into: scratch)
+    multiply(tiles, panels, scratch)
   }
 
-  func panelRange(_ group: Int) -> Range<Int> {
-    let first = group * panelsPerGroup
-    return first..<min(first + panelsPerGroup, panels)
+  /// Packs some tiles one after the other.
+  func pack(_ tiles: Range<Int>, into packed: UnsafeMutablePointer<Float>) {
+    for tile in tiles {
+      let rows = plan.rows(ofTile: tile)
+      kernels.packRows(
+        rows.count, plan.tileWidth, depth.count, x.row(rows.lowerBound) + depth.lowerBound, x.stride,
+        packed + (tile - tiles.lowerBound) * tileCount)
+    }
+  }
+
+  /// Multiplies some tiles, packed one after the other, with some panels.
+  func multiply(_ tiles: Range<Int>, _ panels: Range<Int>, _ packed: UnsafePointer<Float>) {
+    var pass = depth.lowerBound..<min(depth.lowerBound + plan.passDepth, depth.upperBound)
+    while !pass.isEmpty {
+      var panel = panels.lowerBound
+      while panel < panels.upperBound {
+        // A few panels stay in the cache while all rows of the task pass by.
+        let group = panel..<min(panel + Self.panelsPerPass, panels.upperBound)
+        for tile in tiles {
+          let a =
+            packed
+            + ((tile - tiles.lowerBound) * tileCount + (pass.lowerBound - depth.lowerBound) * plan.tileWidth)
+          multiply(tile, a, group, pass)
+        }
+        panel = group.upperBound
+      }
+      pass = pass.upperBound..<min(pass.upperBound + plan.passDepth, depth.upperBound)
+    }
+    guard depth.upperBound == w.columns else { return }
+    let rows =
+      plan.rows(ofTile: tiles.lowerBound).lowerBound..<plan.rows(ofTile: tiles.upperBound - 1).upperBound
+    let columns = panels.lowerBound * 16..<min(panels.upperBound * 16, out.columns)
+    activation.apply(
+      kernels, rows.count, columns.count, out.row(rows.lowerBound) + columns.lowerBound, out.stride)
+  }
+
+  /// One tile of rows with some panels over a pass, added to what the passes before it gave.
+  private func multiply(
+    _ tile: Int, _ a: UnsafePointer<Float>, _ panels: Range<Int>, _ pass: Range<Int>
+  ) {
+    let rows = plan.rows(ofTile: tile)
+    let column = panels.lowerBound * 16
+    let c = out.row(rows.lowerBound) + column
+    let isFirst = pass.lowerBound == 0
+    let initial = isFirst ? bias.map { $0 + column } : UnsafePointer(c)
+    let initialStride = isFirst ? 0 : out.stride
+    let panel = panels.lowerBound
+    // Weights of 16 bits become floats in the registers of every tile. (Widening them once for many tiles was
+    // slower at any number of rows: the floats take more time to come back from the cache.)
+    switch w.element {
+    case .f32:
+      kernels.matmulPanels(
+        rows.count, panels.count, pass.count, a, plan.tileWidth,
+        w.floats(panel: panel, from: pass.lowerBound), 16, w.panelStride, c, out.stride, initial,
+        initialStride)
+    case .f16:
+      kernels.matmulHalfPanels(
+        rows.count, panels.count, pass.count, a, plan.tileWidth,
+        w.halves(panel: panel, from: pass.lowerBound), 16, w.panelStride, c, out.stride, initial,
+        initialStride)
+    case .bf16:
+      kernels.matmulBFloat16Panels(
+        rows.count, panels.count, pass.count, a, plan.tileWidth,
+        w.halves(panel: panel, from: pass.lowerBound), 16, w.panelStride, c, out.stride, initial,
+        initialStride)
+    }
   }
 }

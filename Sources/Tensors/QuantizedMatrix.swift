@@ -71,6 +71,13 @@ package struct QuantizedMatrix: Sendable {
     }
   }
 
+  /// The bytes that packed weights take in memory of their own.
+  package static func byteCount(_ format: QuantizedFormat, rows: Int, columns: Int, packs: Bool) -> Int {
+    guard packs else { return 0 }
+    let records = groups(columns: columns, format) / format.shape.groupsPerRecord
+    return (rows + 15) / 16 * records * format.shape.recordBytes
+  }
+
   private static func groups(columns: Int, _ format: QuantizedFormat) -> Int {
     let whole = format.shape.groupsPerRecord
     return (columns / 32 + whole - 1) / whole * whole

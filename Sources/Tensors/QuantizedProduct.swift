@@ -14,8 +14,9 @@ struct ProductPlace {
 struct QuantizedProduct {
   /// Bytes of activation codes that a task may hold: of 1 MB of second-level cache, what the weights leave.
   static let blockBytes = 640 << 10
-  /// Tiles of 12 rows that make unpacking a panel worth it.
-  static let fewestTiles = 8
+  /// Groups of 32 inputs of all rows of a task that are multiplied with all its panels before the next are begun:
+  /// with deep products, rows of the whole depth would be too few to make unpacking a panel worth it.
+  static let groupsPerRange = 64
   /// Groups of 32 inputs that are unpacked at a time: with two panels, 16 KB of codes.
   static let groupsPerPass = 16
   /// Panels that are unpacked together.
@@ -35,7 +36,8 @@ struct QuantizedProduct {
 
   /// How many of some tiles of 12 rows a task takes.
   static func tilesPerTask(_ tiles: Int, columns: Int) -> Int {
-    let most = max(fewestTiles, blockBytes / (columns * KernelTable.packedRows))
+    let depth = min(columns, groupsPerRange * 32)
+    let most = max(1, blockBytes / (depth * KernelTable.packedRows))
     let parts = max(1, (tiles + most - 1) / most)
     return (tiles + parts - 1) / parts
   }
@@ -116,21 +118,28 @@ struct QuantizedProduct {
     _ x: QuantizedRows, tiles: Range<Int>, panels: Range<Int>, firstPanel: Int = 0, into place: ProductPlace,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    var panel = panels.lowerBound
-    while panel < panels.upperBound {
-      let end = min(panel + Self.panelsPerPass, panels.upperBound)
-      let column = (panel - firstPanel) * 16
-      multiplyPair(
-        x, tiles, panel..<end,
-        ProductPlace(
-          values: place.values + column, stride: place.stride, bias: place.bias.map { $0 + column }), scratch)
-      panel = end
+    // Weights that aren't packed would be brought into form for every range.
+    let step = w.isPacked ? Self.groupsPerRange : w.groups
+    var group = 0
+    while group < w.groups {
+      let groups = group..<min(group + step, w.groups)
+      var panel = panels.lowerBound
+      while panel < panels.upperBound {
+        let end = min(panel + Self.panelsPerPass, panels.upperBound)
+        let column = (panel - firstPanel) * 16
+        let part = ProductPlace(
+          values: place.values + column, stride: place.stride, bias: place.bias.map { $0 + column })
+        multiplyPair(x, tiles, panel..<end, groups, part, scratch)
+        panel = end
+      }
+      group = groups.upperBound
     }
   }
 
-  /// All rows of a task by one or two panels: a part of the depth is unpacked, and every row passes by.
+  /// All rows of a task by one or two panels, for a range of the depth: a part of it is unpacked, and every row passes
+  /// by.
   private func multiplyPair(
-    _ x: QuantizedRows, _ tiles: Range<Int>, _ panels: Range<Int>, _ place: ProductPlace,
+    _ x: QuantizedRows, _ tiles: Range<Int>, _ panels: Range<Int>, _ range: Range<Int>, _ place: ProductPlace,
     _ scratch: UnsafeMutablePointer<Float>
   ) {
     let shape = w.format.shape
@@ -140,9 +149,9 @@ struct QuantizedProduct {
       minimums: scratch + (codeFloats + Self.panelsPerPass * Self.groupsPerPass * 32))
     let weights = w.panels(panels, scratch: scratch + Self.tileFloats)
     let sums = sums(scratch)
-    var group = 0
-    while group < w.groups {
-      let groups = min(Self.groupsPerPass, w.groups - group)
+    var group = range.lowerBound
+    while group < range.upperBound {
+      let groups = min(Self.groupsPerPass, range.upperBound - group)
       let offset = group / shape.groupsPerRecord * shape.recordBytes
       for index in 0..<panels.count {
         quantized.unpack(

@@ -9,7 +9,8 @@ import Testing
   /// The golden decoders of `Tests/Goldens/make_decoders.py` that have a GGUF file too, or might have.
   static let decoders = [
     "qwen", "qwen2", "qwen2_yarn", "qwen3", "qwen3_fp8", "qwen3_embed", "llama3", "llama_linear", "glm",
-    "chatglm", "glm4",
+    "chatglm", "glm4", "qwen2_moe", "qwen3_moe", "glm4_moe", "glm4_moe_lite", "deepseek", "deepseek_v2",
+    "deepseek_v2_lite", "deepseek_v3",
   ]
 
   /// Gives a directory with a golden model, which has no tokenizer, one with as many tokens as it needs.
@@ -58,18 +59,50 @@ import Testing
       let difference = zip(logits, expected).reduce(Float(0)) { max($0, ($1.0 - $1.1).magnitude) }
       #expect(difference < 5e-5)
     }
-    // What the reference's converter made of the model, where there is that.
+    // What the reference's converter made of the model, where there is that. Some of these files have experts in
+    // tensors of their own, fused matrices, or layers for multi-token prediction.
     let gguf = TestFiles.golden("decoders/\(name)/model.gguf")
     guard TestFiles.exists(gguf) else { return }
     let golden = try Checkpoint(path: gguf)
-    #expect(Set(written.tensors.map(\.name)) == Set(golden.tensors.map(\.name)))
+    var common = 0
     for tensor in golden.tensors {
-      let own = try written.tensor(tensor.name, shape: tensor.shape)
+      guard let own = written[tensor.name] else {
+        #expect(name.contains("moe") || name.hasPrefix("deepseek"), "\(tensor)")
+        continue
+      }
+      common += 1
       let values = try ModelQuantizerTests.values(own)
       let expected = try ModelQuantizerTests.values(tensor)
+      #expect(own.shape == tensor.shape || name == "qwen2_moe", "\(own) \(tensor)")
       // Divisors of frequencies are computed, in another precision.
       #expect(zip(values, expected).allSatisfy { ($0 - $1).magnitude <= $1.magnitude * 2e-7 }, "\(tensor)")
     }
+    #expect(common * 5 > written.tensors.count * 3)
+  }
+
+  /// GGUF's `deepseek2` rotates neighbouring pairs: the rows of a model that rotates halves are reordered.
+  @Test func halvesThatAreRotatedBecomePairs() async throws {
+    let folder = try TemporaryDirectory()
+    let path = try Self.directory("deepseek_v3", in: folder)
+    let prompt: [Int32] = [7, 3, 60, 12, 3, 41, 9]
+    func logits(_ path: String) async throws -> [Float] {
+      try await LanguageModel(
+        contentsOf: URL(fileURLWithPath: path), options: .init(cacheType: .f32)
+      ).logits(tokens: prompt)
+    }
+    let pairs = try await logits(path)
+    let text = String(decoding: try TestFiles.read(path + "/config.json"), as: UTF8.self)
+    try folder.write(
+      text.replacing("\"moe_layer_freq\"", with: "\"rope_interleave\": false, \"moe_layer_freq\""),
+      to: "model/config.json")
+    let halves = try await logits(path)
+    let converted = try await logits(Self.convert(path, in: folder).path)
+    func difference(_ values: [Float]) -> Float {
+      zip(values, halves).reduce(0) { max($0, ($1.0 - $1.1).magnitude) }
+    }
+    #expect(difference(pairs) > 1e-3)
+    #expect(converted.count == halves.count)
+    #expect(difference(converted) < 2e-5)
   }
 
   @Test(arguments: [QuantizationScheme.f16, .bf16, .q8_0])
@@ -182,6 +215,22 @@ import Testing
     .configuration(
       "sliding window", .unsupported, "sliding_window", replacing: "{\n",
       by: #"{"use_sliding_window":true,"sliding_window":8,"max_window_layers":1,"#),
+    .init("dense layers among mixtures", .unsupported, "decoder_sparse_step") { folder in
+      try FileManager.default.removeItem(atPath: folder.path("model"))
+      _ = try directory("qwen2_moe_mixed", in: folder)
+    },
+    .init("biases of attention over latents", .unsupported, "attention_bias") { folder in
+      try FileManager.default.removeItem(atPath: folder.path("model"))
+      _ = try directory("deepseek_v3_fp8", in: folder)
+    },
+    .init("weights of experts that are divided by their sum", .unsupported, "norm_topk_prob") { folder in
+      try FileManager.default.removeItem(atPath: folder.path("model"))
+      let path = try directory("qwen2_moe", in: folder)
+      let text = String(decoding: try TestFiles.read(path + "/config.json"), as: UTF8.self)
+      try folder.write(
+        text.replacing("\"norm_topk_prob\": false", with: "\"norm_topk_prob\": true"),
+        to: "model/config.json")
+    },
     .configuration(
       "wrong width", .malformed, "shape", replacing: "\"hidden_size\": 40", by: "\"hidden_size\": 48"),
     .configuration(

@@ -19,8 +19,8 @@ private struct TensorTypeGolden: Decodable {
 
     var facts: TensorTypeChooser.Model {
       .init(
-        architecture: architecture, layers: layers, experts: experts, heads: heads,
-        keyValueHeads: key_value_heads)
+        architecture: architecture, layers: layers, experts: experts,
+        headsPerKeyValueHead: heads / key_value_heads)
     }
 
     var tensors: [(name: String, shape: [Int])] {
@@ -98,7 +98,7 @@ private struct TensorTypeGolden: Decodable {
       ("blk.0.attn_norm.weight", [64]), ("blk.0.ffn_down.weight", [8, 40]), ("output.weight", [8, 64]),
     ]
     let model = TensorTypeChooser.Model(
-      architecture: "any", layers: 1, experts: 0, heads: 1, keyValueHeads: 1)
+      architecture: "any", layers: 1, experts: 0, headsPerKeyValueHead: 1)
     let types = TensorTypeChooser.types(.mxfp4, model: model, tensors: tensors)
     #expect(types == [.q8_0, .mxfp4, .mxfp4, nil, .f16, .q8_0])
   }

@@ -10,27 +10,6 @@ import Testing
   import Darwin
 #endif
 
-/// Runs a body with a team of its own.
-func withContext<Result>(
-  _ set: InstructionSet, threads: Int, _ body: (ComputeContext) throws -> Result
-) throws -> Result {
-  let team = ThreadTeam()
-  defer { team.stop() }
-  return try body(ComputeContext(team: team, threads: threads, kernels: KernelTable.table(for: set)))
-}
-
-func matrix(_ values: [Float], rows: Int, columns: Int) -> Matrix {
-  let matrix = Matrix(rows: rows, columns: columns)
-  for row in 0..<rows {
-    for column in 0..<columns { matrix.row(row)[column] = values[row * columns + column] }
-  }
-  return matrix
-}
-
-func values(_ matrix: Matrix) -> [Float] {
-  (0..<matrix.rows).flatMap { row in (0..<matrix.columns).map { matrix.row(row)[$0] } }
-}
-
 @Suite struct ThreadTeamTests {
   @Test(arguments: [1, 2, 3, 8])
   func everyTaskRunsOnce(threads: Int) {
@@ -87,85 +66,6 @@ func values(_ matrix: Matrix) -> [Float] {
     }
     task.cancel()
     await #expect(throws: CancellationError.self) { try await task.value }
-  }
-}
-
-@Suite struct MatmulTests {
-  struct Shape: CustomStringConvertible {
-    let rows: Int
-    let columns: Int
-    let depth: Int
-    var description: String { "\(rows)x\(columns)x\(depth)" }
-  }
-
-  static let shapes = [
-    Shape(rows: 1, columns: 1, depth: 1), Shape(rows: 1, columns: 50, depth: 33),
-    Shape(rows: 13, columns: 16, depth: 8), Shape(rows: 18, columns: 96, depth: 64),
-    Shape(rows: 150, columns: 40, depth: 100), Shape(rows: 37, columns: 131, depth: 2100),
-  ]
-
-  @Test(arguments: InstructionSet.available, shapes)
-  func matchesDoublePrecisionAndOpenBLAS(set: InstructionSet, shape: Shape) throws {
-    var random = SplitMix64(seed: 1)
-    let x = random.floats(shape.rows * shape.depth)
-    let w = random.floats(shape.columns * shape.depth)
-    // As long as the panels, as matmul asks for.
-    let bias = random.floats((shape.columns + 15) & ~15)
-    let exact = (0..<shape.rows).flatMap { row in
-      (0..<shape.columns).map { column in
-        (0..<shape.depth).reduce(Double(bias[column])) {
-          $0 + Double(x[row * shape.depth + $1]) * Double(w[column * shape.depth + $1])
-        }
-      }
-    }
-    let input = matrix(x, rows: shape.rows, columns: shape.depth)
-    let tolerance = 3e-6 * Double(shape.depth).squareRoot() + 1e-6
-    var results: [[Float]] = []
-    for threads in [1, 2, 3] {
-      try withContext(set, threads: threads) { context in
-        let decode = { (row: Int, destination: UnsafeMutablePointer<Float>) in
-          for k in 0..<shape.depth { destination[k] = w[row * shape.depth + k] }
-        }
-        let packed = PackedMatrix(
-          rows: shape.columns, columns: shape.depth, context: context, decodeRow: decode)
-        let out = Matrix(rows: shape.rows, columns: shape.columns)
-        context.matmul(input, packed, bias: bias, into: out)
-        results.append(values(out))
-        let dense = DenseMatrix(
-          rows: shape.columns, columns: shape.depth, context: context, decodeRow: decode)
-        let other = Matrix(rows: shape.rows, columns: shape.columns)
-        context.matmul(input, dense, bias: bias, into: other)
-        #expect(zip(values(other), exact).allSatisfy { abs(Double($0) - $1) < tolerance })
-        context.matmul(input, dense, bias: nil, into: other)
-        #expect(
-          zip(values(other), exact).enumerated().allSatisfy {
-            abs(Double($1.0) + Double(bias[$0 % shape.columns]) - $1.1) < tolerance
-          })
-      }
-    }
-    #expect(zip(results[0], exact).allSatisfy { abs(Double($0) - $1) < tolerance })
-    #expect(results[1] == results[0] && results[2] == results[0], "threads must not change a bit")
-  }
-
-  /// A row's result is the same alone and among others.
-  @Test(arguments: InstructionSet.available)
-  func rowsDoNotSeeTheirNeighbours(set: InstructionSet) throws {
-    var random = SplitMix64(seed: 2)
-    let x = random.floats(100 * 72)
-    let w = random.floats(90 * 72)
-    try withContext(set, threads: 2) { context in
-      let packed = PackedMatrix(rows: 90, columns: 72, context: context) { row, destination in
-        for k in 0..<72 { destination[k] = w[row * 72 + k] }
-      }
-      let whole = Matrix(rows: 100, columns: 90)
-      context.matmul(matrix(x, rows: 100, columns: 72), packed, bias: nil, activation: .gelu, into: whole)
-      for row in [0, 1, 50, 99] {
-        let one = Matrix(rows: 1, columns: 90)
-        let input = matrix(Array(x[row * 72..<row * 72 + 72]), rows: 1, columns: 72)
-        context.matmul(input, packed, bias: nil, activation: .gelu, into: one)
-        #expect(values(one) == (0..<90).map { whole.row(row)[$0] })
-      }
-    }
   }
 }
 

@@ -249,6 +249,13 @@ package struct DecoderWorkspace: Sendable {
     doubled = Matrix(rows: 0, columns: configuration.hiddenSize)
   }
 
+  /// Bytes that the workspace takes for `rows` tokens that run together.
+  package func byteCount(rows: Int) -> Int {
+    let matrices = [hidden, delta, rotaryTable, normed, projected, heads, inner]
+    return matrices.reduce(0) { $0 + $1.byteCount(rows: rows) } + mixture.byteCount(rows: rows)
+      + latent.byteCount(rows: rows) + logits.byteCount(rows: min(rows, Decoder.logitRows))
+  }
+
   /// Makes room for `rows` tokens of which `panel` run together, and uses just those.
   fileprivate mutating func reserve(rows: Int, panel: Int) {
     // Rounded up, so that runs of about the same size don't allocate each time.

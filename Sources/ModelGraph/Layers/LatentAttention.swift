@@ -219,6 +219,13 @@ package struct LatentWorkspace: Sendable {
     products = ProductGroups(count: heads)
   }
 
+  /// Bytes that the workspace takes for `rows` rows.
+  func byteCount(rows: Int) -> Int {
+    let absorbed = min(rows, LatentAttention.absorbedRows)
+    return queries.byteCount(rows: rows) + absorbedQueries.byteCount(rows: absorbed)
+      + absorbedResults.byteCount(rows: absorbed)
+  }
+
   /// Makes room for `rows` rows.
   mutating func reserve(rows: Int) {
     if queries.capacity < rows { queries = Matrix(rows: rows, columns: queries.columns) }

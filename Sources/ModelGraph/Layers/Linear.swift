@@ -62,7 +62,7 @@ package struct Linear: Sendable {
     }
   }
 
-  /// Loads a layer of float weights.
+  /// Loads a layer whose weights are computed with as floats.
   ///
   /// - Parameters:
   ///   - outputs: Output features.
@@ -159,6 +159,14 @@ package struct Linear: Sendable {
 }
 
 extension Linear.Weights {
+  /// The bytes that float weights take in the form of a backend.
+  static func byteCount(rows: Int, columns: Int, backend: MatmulBackend) -> Int {
+    switch backend {
+    case .native: PackedMatrix.byteCount(rows: rows, columns: columns)
+    case .openBLAS: rows * columns * MemoryLayout<Float>.stride
+    }
+  }
+
   /// Float weights in the form of a backend.
   init(
     rows: Int, columns: Int, backend: MatmulBackend, context: ComputeContext,

@@ -83,6 +83,12 @@ package struct MixtureWorkspace: Sendable {
     results = Matrix(rows: 0, columns: mixture?.down.outputs ?? 1)
   }
 
+  /// Bytes that the workspace takes for `rows` rows.
+  func byteCount(rows: Int) -> Int {
+    logits.byteCount(rows: rows) + inner.byteCount(rows: rows * assignment.used)
+      + results.byteCount(rows: rows * assignment.used)
+  }
+
   /// Makes room for `rows` rows.
   mutating func reserve(rows: Int) {
     guard logits.capacity < rows, assignment.used > 0 else { return }

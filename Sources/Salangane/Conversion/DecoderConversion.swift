@@ -8,53 +8,8 @@ import SalanganeTokenizers
   import Darwin
 #endif
 
-/// How the dense decoders of a family are written in GGUF.
-struct DecoderFamily {
-  /// `general.architecture`.
-  let architecture: String
-  /// The keys of the context length in `config.json`.
-  var contextLength = HyperparameterKey.contextLength
-  /// What the feed-forward size is multiplied by.
-  var feedForwardFactor = 1
-  /// Whether rows of queries and keys are reordered, so that features that are rotated together are neighbours.
-  var movesRotaryFeatures = false
-  /// What the tokenizer's description needs besides the files.
-  var tokenizer = GGUFTokenizerMetadata.Conventions()
-
-  /// The values of `model_type` that are converted.
-  static let modelTypes = ["qwen", "qwen2", "qwen3", "llama", "glm", "chatglm", "glm4"]
-
-  /// The family of a `model_type`, or nil for one that isn't converted.
-  init?(_ modelType: String) {
-    switch modelType {
-    case "qwen":
-      architecture = "qwen"
-      contextLength = HyperparameterKey(["seq_length", "max_position_embeddings"])
-      feedForwardFactor = 2
-    case "qwen2", "qwen3":
-      architecture = modelType
-    case "llama":
-      architecture = "llama"
-      movesRotaryFeatures = true
-    case "glm", "chatglm":
-      architecture = "chatglm"
-      tokenizer = Self.glmTokenizer
-    case "glm4":
-      architecture = "glm4"
-      tokenizer = Self.glmTokenizer
-      tokenizer.spellings.append(("bos", "<|endoftext|>"))
-    default:
-      return nil
-    }
-  }
-
-  private static let glmTokenizer = GGUFTokenizerMetadata.Conventions(
-    splits: ["glm4", "chatglm-bpe"], spellings: [("eos", "<|endoftext|>"), ("unk", "<|endoftext|>")],
-    fixed: [("eot", "<|user|>")])
-}
-
 extension ModelConverter {
-  /// Converts a dense decoder.
+  /// Converts a decoder.
   ///
   /// - Returns: The metadata and tensors.
   /// - Throws: `ModelFileError` for a model that isn't what its architecture expects, or that GGUF can't hold.
@@ -70,12 +25,23 @@ extension ModelConverter {
     let rows = table?.shape[0] ?? configuration.vocabularySize
     converter.set("vocab_size", rows)
     try converter.setTokenizer(size: rows, family.tokenizer)
-    converter.ignore { name in
-      let isHead = configuration.tiesEmbeddings && name == "lm_head.weight"
-      return isHead || name.hasSuffix("rotary_emb.inv_freq") || name.hasSuffix("rotary_pos_emb.inv_freq")
-    }
+    try converter.ignoreUnused(configuration)
     try converter.checkCompleteness()
     return converter
+  }
+
+  /// Leaves out what no inference needs: a tied output matrix, tables of angles, and layers for multi-token
+  /// prediction.
+  private mutating func ignoreUnused(_ configuration: DecoderConfiguration) throws(ModelFileError) {
+    let predicted = try checkpoint.hyperparameters.int(.predictionLayerCount, in: 0...1024, default: 0)
+    let layers = configuration.layers
+    ignore { name in
+      if name.hasSuffix("rotary_emb.inv_freq") || name.hasSuffix("rotary_pos_emb.inv_freq") { return true }
+      if configuration.tiesEmbeddings, name == "lm_head.weight" { return true }
+      guard predicted > 0, name.hasPrefix("model.layers.") else { return false }
+      let number = Int(name.dropFirst("model.layers.".count).prefix { $0 != "." }) ?? 0
+      return number >= layers && number < layers + predicted
+    }
   }
 
   // MARK: Hyper-parameters
@@ -90,38 +56,42 @@ extension ModelConverter {
         "expected layers that see all positions, as GGUF's \(architecture) has them, found a window of \(width)",
         kind: .unsupported)
     }
-    let shape = configuration.attention
     set("block_count", configuration.layers)
     set("context_length", try values.int(family.contextLength, in: 1...(1 << 30)))
     set("embedding_length", configuration.hiddenSize)
     set("feed_forward_length", configuration.feedForwardSize * family.feedForwardFactor)
-    set("attention.head_count", shape.heads)
-    set("attention.head_count_kv", shape.keyValueHeads)
-    set("attention.key_length", shape.headDimension)
-    set("attention.value_length", shape.headDimension)
     set("attention.layer_norm_rms_epsilon", Double(configuration.normEpsilon))
+    if let latent = configuration.latent {
+      try setLatents(latent, configuration)
+    } else {
+      let shape = configuration.attention
+      set("attention.head_count", shape.heads)
+      set("attention.head_count_kv", shape.keyValueHeads)
+      set("attention.key_length", shape.headDimension)
+      set("attention.value_length", shape.headDimension)
+    }
     set("rope.dimension_count", configuration.rotary.dimension)
-    try setRotary(configuration.rotary)
+    try setRotary(configuration)
+    if let mixture = configuration.mixture, let form = family.mixture { try setMixture(mixture, form) }
     try setPooling()
   }
 
   /// Sets the rotary positions, or adds the divisors of their frequencies.
-  private mutating func setRotary(_ rotary: RotaryEmbedding) throws(ModelFileError) {
+  private mutating func setRotary(_ configuration: DecoderConfiguration) throws(ModelFileError) {
     let values = checkpoint.hyperparameters
-    // The first pair turns by 1, the second by 1 / base^(2 / dimension), before any scaling.
+    let rotary = configuration.rotary
     let base = try values.optionalFloat(.rotaryBase) ?? 10_000
-    let ratio = try values.optionalFloat(HyperparameterKey("rope_ratio")) ?? 1
-    set("rope.freq_base", base * ratio)
+    // ChatGLM's own code has a ratio in place of a base.
+    set("rope.freq_base", base * (try values.optionalFloat(HyperparameterKey("rope_ratio")) ?? 1))
     switch try values.optionalString(.rotaryScalingType) {
     case "linear":
       set("rope.scaling.type", .string("linear"))
       set("rope.scaling.factor", try values.float(.rotaryScalingFactor))
     case "yarn":
-      try setYaRN(rotary)
+      try setYaRN(rotary, isLatent: configuration.latent != nil)
     case "llama3":
-      let dimension = rotary.dimension
       let divisors = rotary.frequencies.enumerated().map { index, frequency in
-        Float(pow(base, -2 * Double(index) / Double(dimension)) / frequency)
+        Float(pow(base, -2 * Double(index) / Double(rotary.dimension)) / frequency)
       }
       add("rope_freqs.weight", values: divisors)
     default:
@@ -129,7 +99,7 @@ extension ModelConverter {
     }
   }
 
-  private mutating func setYaRN(_ rotary: RotaryEmbedding) throws(ModelFileError) {
+  private mutating func setYaRN(_ rotary: RotaryEmbedding, isLatent: Bool) throws(ModelFileError) {
     let values = checkpoint.hyperparameters
     let factor = try values.float(.rotaryScalingFactor)
     set("rope.scaling.type", .string("yarn"))
@@ -137,17 +107,22 @@ extension ModelConverter {
     if let length = try values.optionalInt(.rotaryOriginalContextLength, in: 1...(1 << 30)) {
       set("rope.scaling.original_context_length", length)
     }
-    for (name, key) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
-      if let value = try values.optionalFloat(.rope(key)) { set("rope.scaling.\(name)", value) }
+    for name in ["beta_fast", "beta_slow"] {
+      if let value = try values.optionalFloat(.rope(name)) { set("rope.scaling.yarn_\(name)", value) }
     }
-    let sharpening = factor <= 1 ? 1 : 0.1 * log(factor) + 1
-    let truncates = HyperparameterKey.rope("truncate")
-    guard (rotary.attentionFactor - sharpening).magnitude < 1e-6, try values.bool(truncates, default: true)
-    else {
+    // What readers of GGUF take the factor on cosines and sines for: with latents it is in the scores' scale.
+    var expected = factor <= 1 ? 1 : 0.1 * log(factor) + 1
+    let multiplier = try values.optionalFloat(.rope("mscale_all_dim")) ?? 0
+    if isLatent, multiplier != 0 {
+      set("rope.scaling.yarn_log_multiplier", 0.1 * multiplier)
+      expected = 1
+    }
+    let truncates = try values.bool(.rope("truncate"), default: true)
+    guard (rotary.attentionFactor - expected).magnitude < 1e-6, truncates else {
       throw values.failure(
         .rotaryScalingType,
-        "expected YaRN with whole bounds and a factor of \(sharpening) on the attention, "
-          + "as GGUF has it, found another", kind: .unsupported)
+        "expected YaRN with whole bounds and a factor of \(expected) on cosines and sines, as GGUF has it, "
+          + "found \(truncates ? "\(rotary.attentionFactor)" : "other bounds")", kind: .unsupported)
     }
   }
 
@@ -157,91 +132,46 @@ extension ModelConverter {
     _ configuration: DecoderConfiguration, _ names: DecoderTensorNames, _ family: DecoderFamily
   ) throws(ModelFileError) {
     let hidden = configuration.hiddenSize
-    func sources(_ module: DecoderModule, _ kind: String, _ layer: Int?) -> [String] {
-      names.names(module, kind, layer, in: .safetensors)
-    }
-    try add("token_embd.weight", from: sources(.tokenEmbeddings, "weight", nil), shape: [nil, hidden])
+    // GGUF's attention over latents rotates neighbours, too.
+    let moves =
+      family.movesRotaryFeatures
+      || (configuration.latent != nil && configuration.rotaryPairing == .halves)
+    func sources(_ module: DecoderModule) -> [String] { names.names(module, "weight", nil, in: .safetensors) }
+    try add("token_embd.weight", from: sources(.tokenEmbeddings), shape: [nil, hidden])
     for layer in 0..<configuration.layers {
       for module in DecoderModule.allCases where names.modules[module] != nil {
-        guard let part = LayerPart(module, configuration) else { continue }
-        // Gate and up in one go by the name of the latter.
-        let target = "blk.\(layer).\(module == .gateUp ? DecoderModule.up.rawValue : module.rawValue)"
-        let order = family.movesRotaryFeatures ? part.rotaryOrder : nil
-        var moveRows: RowConversion?
-        var moveValues: RowConversion?
-        if let order {
-          moveRows = { ReorderedRows(rows: $0, source: order) }
-          moveValues = { ReorderedValues(rows: $0, source: order) }
-        }
-        try add("\(target).weight", from: sources(module, "weight", layer), shape: part.shape, moveRows)
-        if part.hasBias {
-          try add(
-            "\(target).bias", from: sources(module, "bias", layer), shape: [part.shape[0]], moveValues)
-        }
+        guard let part = LayerPart(module, configuration, layer: layer) else { continue }
+        try add(part, module, layer, names, movesRotaryFeatures: moves)
+      }
+      if let latent = configuration.latent { try addExpansion(latent, layer, names) }
+      if let mixture = configuration.mixture, mixture.isSparse[layer] {
+        try addExperts(mixture, hidden: hidden, layer, names)
       }
     }
-    try add("output_norm.weight", from: sources(.outputNorm, "weight", nil), shape: [hidden])
+    try add("output_norm.weight", from: sources(.outputNorm), shape: [hidden])
     if !configuration.tiesEmbeddings {
-      try add("output.weight", from: sources(.output, "weight", nil), shape: [nil, hidden])
-    }
-  }
-}
-
-/// What a module of a layer looks like.
-private struct LayerPart {
-  /// The shape of its weight.
-  let shape: [Int]
-  /// Whether it has a bias.
-  var hasBias = false
-  /// Where the row of each feature of queries and keys comes from, if neighbours are to be rotated.
-  var rotaryOrder: (@Sendable (Int) -> Int)?
-
-  /// Describes a module; nil for one that isn't part of a layer, or not of this model's.
-  init?(_ module: DecoderModule, _ configuration: DecoderConfiguration) {
-    let hidden = configuration.hiddenSize
-    let inner = configuration.feedForwardSize
-    let attention = configuration.attention
-    let head = attention.headDimension
-    let keys = attention.keyValueHeads * head
-    switch module {
-    case .attentionNorm, .feedForwardNorm:
-      shape = [hidden]
-    case .postAttentionNorm, .postFeedForwardNorm:
-      guard configuration.hasSandwichNorms else { return nil }
-      shape = [hidden]
-    case .queryNorm, .keyNorm:
-      guard configuration.normalizesHeads else { return nil }
-      shape = [head]
-    case .query, .key, .value, .queryKeyValue:
-      let rows =
-        [DecoderModule.query: attention.heads * head, .queryKeyValue: attention.features][module] ?? keys
-      shape = [rows, hidden]
-      hasBias = configuration.biases.queryKeyValue
-      if module != .value { rotaryOrder = Self.rotaryOrder(head: head, rows: attention.heads * head + keys) }
-    case .attentionOutput:
-      shape = [hidden, attention.heads * head]
-      hasBias = configuration.biases.attentionOutput
-    case .gate, .up, .gateUp:
-      shape = [module == .gateUp ? 2 * inner : inner, hidden]
-      hasBias = configuration.biases.feedForward
-    case .down:
-      shape = [hidden, inner]
-      hasBias = configuration.biases.feedForward
-    case .tokenEmbeddings, .outputNorm, .output:
-      return nil
-    case .queryDown, .queryDownNorm, .queryUp, .keyValueDown, .keyValueDownNorm, .keyUp, .valueUp, .keyValueUp,
-      .router, .routerBias, .expertGate, .expertUp, .expertGateUp, .expertDown, .sharedGate, .sharedUp,
-      .sharedDown, .sharedScale:
-      // Latents and mixtures of experts: no family that is converted has them.
-      return nil
+      try add("output.weight", from: sources(.output), shape: [nil, hidden])
     }
   }
 
-  /// Features `i` and `i + head / 2` of a head become neighbours.
-  private static func rotaryOrder(head: Int, rows: Int) -> @Sendable (Int) -> Int {
-    { row in
-      let feature = row % head
-      return row < rows ? row - feature + feature / 2 + (feature % 2) * (head / 2) : row
+  private mutating func add(
+    _ part: LayerPart, _ module: DecoderModule, _ layer: Int, _ names: DecoderTensorNames,
+    movesRotaryFeatures: Bool
+  ) throws(ModelFileError) {
+    // Gate and up in one go by the name of the latter.
+    let target = module == .gateUp ? DecoderModule.up : module
+    func name(_ kind: String) -> String { names.names(target, kind, layer, in: .gguf)[0] }
+    var moveRows: RowConversion?
+    var moveValues: RowConversion?
+    if movesRotaryFeatures, let order = part.rotaryOrder {
+      moveRows = { SelectedRows($0, source: order) }
+      moveValues = { ReorderedValues(rows: $0, source: order) }
+    }
+    let weights = names.names(module, "weight", layer, in: .safetensors)
+    try add(name("weight"), from: weights, shape: part.shape, moveRows)
+    if part.hasBias {
+      let biases = names.names(module, "bias", layer, in: .safetensors)
+      try add(name("bias"), from: biases, shape: [part.shape[0]], moveValues)
     }
   }
 }

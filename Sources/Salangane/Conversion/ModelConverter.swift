@@ -38,7 +38,7 @@ struct ModelConverter {
     let heads = count("attention.head_count") ?? 1
     return TensorTypeChooser.Model(
       architecture: architecture, layers: count("block_count") ?? 0, experts: count("expert_count") ?? 0,
-      heads: heads, keyValueHeads: count("attention.head_count_kv") ?? heads)
+      headsPerKeyValueHead: heads / (count("attention.head_count_kv") ?? heads))
   }
 
   // MARK: Metadata
@@ -99,12 +99,40 @@ struct ModelConverter {
   ///   - names: The names that it may have in the source.
   ///   - shape: The shape that it must have; nil stands for any size of a dimension.
   ///   - convert: Makes other values of the stored ones, if they are to be.
+  ///   - newShape: The shape in GGUF, if that is another.
   /// - Throws: `ModelFileError` for a tensor that is missing, or of another shape or type.
   mutating func add(
-    _ name: String, from names: [String], shape: [Int?],
-    _ convert: RowConversion? = nil
+    _ name: String, from names: [String], shape: [Int?], _ convert: RowConversion? = nil,
+    as newShape: [Int]? = nil
   ) throws(ModelFileError) {
-    let stored = try checkpoint.tensor(self.name(among: names) ?? names[0])
+    let stored = try tensor(names, shape: shape)
+    let rows = try rows(of: stored)
+    tensors.append(
+      ExportedModel.Tensor(
+        name: name, shape: newShape ?? stored.shape, type: .f32,
+        unchanged: convert == nil && stored.type != .f8_E4M3 ? stored : nil,
+        origin: (stored.file.path, stored.name), rows: { convert?(rows) ?? rows }))
+  }
+
+  /// Adds a tensor made of several of one shape, one behind the other along a new first dimension.
+  mutating func add(_ name: String, stacking names: [[String]], shape: [Int]) throws(ModelFileError) {
+    var members: [any TensorRows] = []
+    var origin: (file: String, tensor: String)?
+    for names in names {
+      let stored = try tensor(names, shape: shape)
+      members.append(try rows(of: stored))
+      origin = origin ?? (stored.file.path, stored.name)
+    }
+    let rows = StackedRows(members)
+    tensors.append(
+      ExportedModel.Tensor(
+        name: name, shape: [members.count] + shape, type: .f32, unchanged: nil,
+        origin: origin ?? (checkpoint.path, name), rows: { rows }))
+  }
+
+  /// The first of some tensors that the source has, in a shape that it must have.
+  private func tensor(_ names: [String], shape: [Int?]) throws(ModelFileError) -> StoredTensor {
+    let stored = try checkpoint.tensor(name(among: names) ?? names[0])
     let fits =
       stored.shape.count == shape.count && zip(stored.shape, shape).allSatisfy { $1 == nil || $0 == $1 }
     guard fits else {
@@ -113,12 +141,7 @@ struct ModelConverter {
         .malformed, file: stored.file.path, subject: stored.name,
         expectation: "expected shape [\(wanted)], found \(stored.shape)")
     }
-    let rows = try rows(of: stored)
-    tensors.append(
-      ExportedModel.Tensor(
-        name: name, shape: stored.shape, type: .f32,
-        unchanged: convert == nil && stored.type != .f8_E4M3 ? stored : nil,
-        origin: (stored.file.path, stored.name), rows: { convert?(rows) ?? rows }))
+    return stored
   }
 
   /// Adds a tensor whose values are computed.

@@ -69,10 +69,11 @@ struct ExportedModel: Sendable {
         origin: (stored.file.path, stored.name), rows: { try StoredRows(stored) })
     }
     let heads = try values.optionalInts(.headCount)?.first ?? 1
+    let keyValueHeads = try values.optionalInts(.keyValueHeadCount)?.first ?? heads
     facts = TensorTypeChooser.Model(
       architecture: values.architecture, layers: try values.int(.layerCount, in: 0...1024, default: 0),
-      experts: try values.int(.expertCount, default: 0), heads: heads,
-      keyValueHeads: try values.optionalInts(.keyValueHeadCount)?.first ?? heads)
+      experts: try values.int(.expertCount, default: 0),
+      headsPerKeyValueHead: keyValueHeads > 0 ? heads / keyValueHeads : 0)
   }
 
   /// Chooses the tensors' types.

@@ -98,19 +98,88 @@ struct TiledRows: TensorRows {
   }
 }
 
-/// Rows in another order.
-struct ReorderedRows: TensorRows {
+/// Some rows of a tensor, in any order.
+struct SelectedRows: TensorRows {
   let rows: any TensorRows
+  let count: Int
   /// The row of the source that becomes a row.
   let source: @Sendable (Int) -> Int
 
-  var count: Int { rows.count }
   var columns: Int { rows.columns }
+
+  /// Selects `count` rows; all if that is nil.
+  init(_ rows: any TensorRows, count: Int? = nil, source: @escaping @Sendable (Int) -> Int) {
+    self.rows = rows
+    self.count = count ?? rows.count
+    self.source = source
+  }
 
   func decode(_ range: Range<Int>, into values: UnsafeMutablePointer<Float>) {
     for row in range {
       let source = source(row)
       rows.decode(source..<source + 1, into: values + (row - range.lowerBound) * columns)
+    }
+  }
+}
+
+/// The rows of several tensors of one shape, one tensor after the other.
+struct StackedRows: TensorRows {
+  private let members: [any TensorRows]
+  private let rowsPerMember: Int
+  let columns: Int
+
+  var count: Int { members.count * rowsPerMember }
+
+  /// Stacks tensors, of which there is at least one.
+  init(_ members: [any TensorRows]) {
+    self.members = members
+    rowsPerMember = members[0].count
+    columns = members[0].columns
+  }
+
+  func decode(_ range: Range<Int>, into values: UnsafeMutablePointer<Float>) {
+    var row = range.lowerBound
+    while row < range.upperBound {
+      let (member, first) = row.quotientAndRemainder(dividingBy: rowsPerMember)
+      let end = min(rowsPerMember, first + range.upperBound - row)
+      members[member].decode(first..<end, into: values + (row - range.lowerBound) * columns)
+      row += end - first
+    }
+  }
+}
+
+/// Matrices that lie one behind the other, some rows of each, with rows and columns exchanged.
+struct TransposedRows: TensorRows {
+  private let rows: any TensorRows
+  private let stride: Int
+  private let members: Int
+  /// The rows of each matrix that become columns.
+  let columns: Int
+
+  var count: Int { members * rows.columns }
+
+  /// Transposes the first `columns` rows of each matrix of `stride` rows.
+  init(_ rows: any TensorRows, stride: Int, columns: Int) {
+    self.rows = rows
+    self.stride = stride
+    self.columns = columns
+    members = rows.count / stride
+  }
+
+  func decode(_ range: Range<Int>, into values: UnsafeMutablePointer<Float>) {
+    let width = rows.columns
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: columns * width) { matrix in
+      guard let base = matrix.baseAddress else { return }
+      var decoded = -1
+      for row in range {
+        let (member, column) = row.quotientAndRemainder(dividingBy: width)
+        if member != decoded {
+          rows.decode(member * stride..<member * stride + columns, into: base)
+          decoded = member
+        }
+        let destination = values + (row - range.lowerBound) * columns
+        for index in 0..<columns { destination[index] = base[index * width + column] }
+      }
     }
   }
 }

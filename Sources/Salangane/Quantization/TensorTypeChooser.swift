@@ -15,11 +15,11 @@ package struct TensorTypeChooser {
     package var headsPerKeyValueHead: Int
 
     /// Takes the facts.
-    package init(architecture: String, layers: Int, experts: Int, heads: Int, keyValueHeads: Int) {
+    package init(architecture: String, layers: Int, experts: Int, headsPerKeyValueHead: Int) {
       self.architecture = architecture
       self.layers = layers
       self.experts = experts
-      headsPerKeyValueHead = keyValueHeads > 0 ? heads / keyValueHeads : 0
+      self.headsPerKeyValueHead = headsPerKeyValueHead
     }
   }
 

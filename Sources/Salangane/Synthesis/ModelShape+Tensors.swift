@@ -99,8 +99,8 @@ extension ModelShape {
       case .latent(let heads, _, _, _, _, _, _): (heads, 1)
       }
     let facts = TensorTypeChooser.Model(
-      architecture: architecture, layers: layerCount, experts: experts?.count ?? 0, heads: heads,
-      keyValueHeads: keyValueHeads)
+      architecture: architecture, layers: layerCount, experts: experts?.count ?? 0,
+      headsPerKeyValueHead: heads / keyValueHeads)
     let choices = TensorTypeChooser.types(scheme, model: facts, tensors: tensors.map { ($0.name, $0.shape) })
     return choices.map { $0 ?? .f32 }
   }

@@ -1,8 +1,10 @@
+import Salangane
 import SalanganeFiles
 
 /// What `inspect` shows of a checkpoint.
 struct InspectionReport {
   private let checkpoint: Checkpoint
+  private let memory: ModelMemory?
   private let metadata: [(key: String, value: Value)]
   /// Tensor types by name, in the order in which they occur.
   private let types: [(name: String, count: Int, byteCount: Int)]
@@ -26,9 +28,13 @@ struct InspectionReport {
 
   /// Gathers what there is to show.
   ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - memory: What it needs; nil if that isn't known.
   /// - Throws: `ModelFileError` if the model's configuration can't be read.
-  init(_ checkpoint: Checkpoint) throws(ModelFileError) {
+  init(_ checkpoint: Checkpoint, memory: ModelMemory?) throws(ModelFileError) {
     self.checkpoint = checkpoint
+    self.memory = memory
     if let gguf = checkpoint.gguf {
       metadata = gguf.metadata.values.map { ($0.key, Self.value($0.value)) }
     } else if let configuration = try checkpoint.readJSON("config.json") {
@@ -131,6 +137,10 @@ struct InspectionReport {
           }
         }
       }
+      if let memory {
+        writer.key("memory")
+        Self.write(memory, to: &writer)
+      }
       writer.key("metadata")
       writer.object { writer in
         for (key, value) in metadata {
@@ -142,6 +152,24 @@ struct InspectionReport {
     }
     writer.newline()
     return writer.bytes
+  }
+
+  private static func write(_ memory: ModelMemory, to writer: inout JSONWriter) {
+    writer.object { writer in
+      for (key, value) in [
+        ("context", memory.contextLength), ("weights", memory.weights), ("files", memory.files),
+        ("cache", memory.cache), ("cache_per_1000_tokens", memory.cachePerThousand),
+        ("scratch", memory.scratch), ("total", memory.total), ("available", memory.system.available),
+        ("limit", memory.system.limit),
+      ] {
+        writer.key(key)
+        writer.value(value)
+      }
+      writer.key("fits")
+      writer.value(memory.fits)
+      writer.key("cached_values_per_token")
+      writer.array(memory.cachedValues)
+    }
   }
 
   private func writeTensors(to writer: inout JSONWriter) {
@@ -201,13 +229,14 @@ struct InspectionReport {
       ("architecture", Self.line(checkpoint.architecture)),
       (
         "files",
-        checkpoint.files.map { "\(Self.line($0.path)) (\(Self.size($0.count)))" }.joined(separator: ", ")
+        checkpoint.files.map { "\(Self.line($0.path)) (\($0.count.formattedBytes))" }.joined(separator: ", ")
       ),
-      ("tensors", "\(checkpoint.tensors.count) (\(Self.size(checkpoint.byteCount)))"),
-      ("parameters", Self.quantity(parameterCount)),
+      ("tensors", "\(checkpoint.tensors.count) (\(checkpoint.byteCount.formattedBytes))"),
+      ("parameters", parameterCount.formattedCount),
     ]
-    let types = types.map { "\($0.name) x \($0.count) (\(Self.size($0.byteCount)))" }
+    let types = types.map { "\($0.name) x \($0.count) (\($0.byteCount.formattedBytes))" }
     lines.append(("types", types.joined(separator: ", ")))
+    if let memory { lines += Self.lines(memory) }
     var text = lines.map { "\(Self.pad($0 + ":", to: 14))\($1)\n" }.joined()
     if !metadata.isEmpty {
       text += "\n\(checkpoint.gguf == nil ? "config.json" : "metadata"):\n"
@@ -221,6 +250,31 @@ struct InspectionReport {
       text += "  \(Self.pad(name, to: width))\(Self.pad(tensor.type.name, to: 9))\(tensor.shape)\n"
     }
     return text
+  }
+
+  private static func lines(_ memory: ModelMemory) -> [(String, String)] {
+    var parts = ["\(memory.weights.formattedBytes) of weights"]
+    if memory.files > 0 { parts.append("\(memory.files.formattedBytes) of files") }
+    if !memory.cachedValues.isEmpty { parts.append("\(memory.cache.formattedBytes) of cache") }
+    parts.append("\(memory.scratch.formattedBytes) of scratch")
+    var lines = [
+      ("context", "\(memory.contextLength) tokens"),
+      (
+        "memory",
+        "\(memory.total.formattedBytes) (\(parts.joined(separator: ", "))), "
+          + (memory.fits ? "fits into" : "doesn't fit into")
+          + " the \(memory.system.available.formattedBytes) that are available"
+      ),
+    ]
+    if let least = memory.cachedValues.min(), let most = memory.cachedValues.max() {
+      let values = least == most ? "\(most)" : "\(least) to \(most)"
+      lines.append(
+        (
+          "cache",
+          "\(memory.cachePerThousand.formattedBytes) for 1000 tokens, \(values) values a token and layer"
+        ))
+    }
+    return lines
   }
 
   private static func describe(_ value: Value) -> String {
@@ -253,23 +307,5 @@ struct InspectionReport {
 
   private static func pad(_ text: String, to width: Int) -> String {
     text + String(repeating: " ", count: max(1, width - text.count))
-  }
-
-  /// A number of bytes, in powers of 1000.
-  private static func size(_ bytes: Int) -> String {
-    bytes < 1000 ? "\(bytes) B" : quantity(bytes) + "B"
-  }
-
-  /// A count with one decimal and a unit prefix.
-  private static func quantity(_ count: Int) -> String {
-    var value = Double(count)
-    var prefixes = ["", "k", "M", "G", "T"][...]
-    while value >= 999.95, prefixes.count > 1 {
-      value /= 1000
-      prefixes.removeFirst()
-    }
-    guard let prefix = prefixes.first, !prefix.isEmpty else { return "\(count)" }
-    let tenths = Int((value * 10).rounded())
-    return "\(tenths / 10).\(tenths % 10) \(prefix)"
   }
 }

@@ -42,16 +42,7 @@ struct ModelOptions: ParsableArguments {
   @Flag(name: .customLong("no-mmap"), help: "Read the files instead of mapping them.")
   var noMmap = false
 
-  @Flag(help: "Decode quantised weights and compute with floats throughout, to compare with references.")
-  var exact = false
-
-  @Flag(help: "Bring float weights to integers of 8 bits (Q8_0) when the model is loaded.")
-  var int8 = false
-
-  @Flag(
-    name: .customLong("no-repack"),
-    help: "Use quantised weights from the file, without a copy in the order of the kernels: slower.")
-  var noRepack = false
+  @OptionGroup var weights: WeightOptions
 
   /// How the model is loaded and run.
   ///
@@ -60,13 +51,9 @@ struct ModelOptions: ParsableArguments {
     get throws {
       Salangane.ModelOptions(
         threads: threads, instructionSet: try instructionSet, backend: backend,
-        precision: exact ? .float : int8 ? .int8 : .stored, repacksWeights: !noRepack,
-        isMemoryMapped: !noMmap)
+        precision: weights.precision, repacksWeights: !weights.noRepack, isMemoryMapped: !noMmap,
+        expertCount: weights.expertCount)
     }
-  }
-
-  func validate() throws {
-    if exact && int8 { throw ValidationError("--exact and --int8 exclude each other") }
   }
 
   /// The instructions to compute with.
