@@ -61,6 +61,7 @@ struct FailingCall: CustomTestStringConvertible, Sendable {
     .init(64, "threads", ["roofline", "-t", "1000"]),
     .init(64, "both or neither", ["roofline", "--columns", "16"]),
     .init(64, "--depth", ["roofline", "--columns", "16", "--depth", "0"]),
+    .init(64, "-t 1", ["roofline", "--cpu-time", "-t", "2"]),
     .init(64, "multiple of 256", ["roofline", "--columns", "16", "--depth", "128"]),
     .init(64, "F32", ["roofline", "--type", "F31"]),
     .init(64, "'mmx' is not available", ["roofline", "--isa", "mmx"]),

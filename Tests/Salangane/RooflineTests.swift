@@ -8,7 +8,8 @@ import Testing
     let threads = set == .portable ? 1 : 2
     let shape = Roofline.Shape(columns: 48, depth: 256)
     let report = try await Roofline(
-      threads: threads, instructionSet: set, repetitions: 1, shape: shape, scale: .test
+      threads: threads, instructionSet: set, repetitions: 1, shape: shape,
+      usesProcessorTime: threads == 1, scale: .test
     ).run()
     #expect(report.threads == threads && report.instructionSet == set)
     #expect(Ceiling.allCases.allSatisfy { (report.ceilings[$0] ?? 0) > 0 })

@@ -19,10 +19,11 @@ package enum Ceiling: String, CaseIterable, Sendable {
 
 /// Measures the ceilings of a number of threads and an instruction set, again and again.
 final class CeilingMeter {
-  /// The greatest rate seen of each: whatever else the machine does can only lower it.
-  private(set) var best: [Ceiling: Double] = [:]
+  /// The rates seen of each.
+  private var rates: [Ceiling: [Double]] = [:]
 
   private let context: ComputeContext
+  private let clock: MeasuringClock
   private let ceilings: CeilingKernels
   /// Memory far larger than the caches, and scratch for each thread.
   private let memory: FloatBuffer
@@ -43,7 +44,8 @@ final class CeilingMeter {
   /// Rounds of one task.
   private var rounds: [Ceiling: Int] = [:]
 
-  init(context: ComputeContext, memoryBytes: Int) {
+  init(context: ComputeContext, clock: MeasuringClock, memoryBytes: Int) {
+    self.clock = clock
     precondition(memoryBytes >= Self.taskBytes && memoryBytes % Self.taskBytes == 0)
     self.memoryBytes = memoryBytes
     self.context = context
@@ -67,8 +69,11 @@ final class CeilingMeter {
       case .int8: measurePeak(ceiling, ceilings.peakBytes)
       case .f32: measurePeak(ceiling, ceilings.peakFloats)
       }
-    best[ceiling] = max(best[ceiling] ?? 0, rate)
+    rates[ceiling, default: []].append(rate)
   }
+
+  /// What the measurements say of each ceiling.
+  var results: [Ceiling: Double] { rates.mapValues { clock.result(of: $0) } }
 
   private func measureRead() -> Double {
     let bytes = min(Self.passBytes, memoryBytes)
@@ -77,11 +82,11 @@ final class CeilingMeter {
     let start = UnsafeRawPointer(memory.base) + position
     position += bytes
     let read = ceilings.readThrough
-    let clock = Stopwatch()
+    let watch = Stopwatch(clock)
     context.parallel(tasks: bytes / Self.taskBytes) { task, _, _ in
       _ = read(Self.taskBytes, start + task * Self.taskBytes)
     }
-    return Double(bytes) / clock.seconds
+    return Double(bytes) / watch.seconds
   }
 
   private func measurePeak(_ ceiling: Ceiling, _ peak: CeilingKernels.Peak) -> Double {
@@ -90,31 +95,60 @@ final class CeilingMeter {
     // Every task does the same number, so one that isn't timed tells it.
     let perTask = peak(1, scratch) * rounds
     let tasks = context.threads * Self.tasksPerThread
-    let clock = Stopwatch()
+    let watch = Stopwatch(clock)
     context.parallel(tasks: tasks) { _, worker, _ in
       _ = peak(rounds, scratch + worker * CeilingKernels.scratchCount)
     }
-    return Double(perTask) * Double(tasks) / clock.seconds
+    return Double(perTask) * Double(tasks) / watch.seconds
   }
 
   /// How many rounds fill the time of a task.
   private func rounds(of ceiling: Ceiling, _ peak: CeilingKernels.Peak) -> Int {
     if let known = rounds[ceiling] { return known }
     let trial = 1000
-    let clock = Stopwatch()
+    let watch = Stopwatch(clock)
     _ = peak(trial, scratch.base)
-    let count = max(1, Int(Double(trial) * min(1000, Self.taskSeconds / clock.seconds)))
+    let count = max(1, Int(Double(trial) * min(1000, Self.taskSeconds / watch.seconds)))
     rounds[ceiling] = count
     return count
   }
 }
 
+/// A clock that measurements are taken with.
+enum MeasuringClock {
+  /// The time that passes.
+  case wall
+  /// The time that the calling thread computes, which is all there is of a run on one thread.
+  case thread
+
+  /// What several measurements of a rate say.
+  ///
+  /// - Returns: The greatest by the time that passes: whatever else the machine does can only lower it. The median
+  ///   by the time of a thread, which the system counts too short now and then.
+  func result(of rates: [Double]) -> Double {
+    let sorted = rates.sorted()
+    return self == .wall ? sorted.last ?? 0 : sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+  }
+}
+
 /// Time since its creation.
 struct Stopwatch {
-  private let start = ContinuousClock.now
+  private let clock: MeasuringClock
+  private let start: Double
+
+  init(_ clock: MeasuringClock) {
+    self.clock = clock
+    start = Self.now(clock)
+  }
 
   /// Seconds, never none at all.
-  var seconds: Double { max((ContinuousClock.now - start) / .seconds(1), 1e-9) }
+  var seconds: Double { max(Self.now(clock) - start, 1e-9) }
+
+  private static func now(_ clock: MeasuringClock) -> Double {
+    var time = timespec()
+    clock_gettime(clock == .wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
 }
 
 /// How often the system took threads of the process off their processors to run something else.

@@ -17,8 +17,12 @@ package struct Roofline: Sendable {
   package let types: Set<String>?
   /// The only shape to measure, nil for all.
   package let shape: Shape?
+  /// Whether the time counts that the thread computes, instead of the time that passes; for one thread only.
+  package let usesProcessorTime: Bool
   /// How much is done for a measurement.
   package let scale: Scale
+
+  private var clock: MeasuringClock { usesProcessorTime ? .thread : .wall }
 
   /// The size of a weight matrix.
   package struct Shape: Sendable {
@@ -114,11 +118,13 @@ package struct Roofline: Sendable {
   /// The input features of `shape` must be a multiple of `blockLength(of:)`.
   package init(
     threads: Int? = nil, instructionSet: InstructionSet, repetitions: Int = 20, types: Set<String>? = nil,
-    shape: Shape? = nil, scale: Scale = .full
+    shape: Shape? = nil, usesProcessorTime: Bool = false, scale: Scale = .full
   ) {
     self.threads = threads ?? ThreadTeam.defaultThreadCount
     self.instructionSet = instructionSet
     precondition((shape?.depth ?? 0) % Self.blockLength(of: types) == 0, "the caller checks the shape")
+    precondition(!usesProcessorTime || self.threads == 1, "other threads' time isn't measured")
+    self.usesProcessorTime = usesProcessorTime
     self.repetitions = max(1, repetitions)
     self.types = types
     self.shape = shape
@@ -133,7 +139,7 @@ package struct Roofline: Sendable {
     let kernels = try KernelTable.table(for: instructionSet)
     return try await ComputeQueue.shared.run { [self] team, cancellation in
       let context = ComputeContext(team: team, threads: threads, kernels: kernels)
-      let meter = CeilingMeter(context: context, memoryBytes: scale.memoryBytes)
+      let meter = CeilingMeter(context: context, clock: clock, memoryBytes: scale.memoryBytes)
       for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
       let forms = WeightForm.all.filter { types?.contains($0.type) ?? true }
       let many = shape.map { [$0] } ?? Self.shapes
@@ -150,11 +156,12 @@ package struct Roofline: Sendable {
         }
       }
       for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
+      let ceilings = meter.results
       for index in entries.indices {
-        entries[index].share = entries[index].rate / (meter.best[entries[index].ceiling] ?? .infinity)
+        entries[index].share = entries[index].rate / (ceilings[entries[index].ceiling] ?? .infinity)
       }
       return Report(
-        threads: threads, instructionSet: instructionSet, ceilings: meter.best, kernels: entries)
+        threads: threads, instructionSet: instructionSet, ceilings: ceilings, kernels: entries)
     }
   }
 
@@ -179,35 +186,37 @@ package struct Roofline: Sendable {
     for row in 0..<rows { fill(row, x.row(row)) }
     var next = 0
     func slice() -> Double {
-      let clock = Stopwatch()
+      let watch = Stopwatch(clock)
       var count = 0
       repeat {
         weights[next].multiply(x, out)
         next = (next + 1) % weights.count
         count += 1
-      } while clock.seconds < scale.leastSeconds
-      return work * Double(count) / clock.seconds
+      } while watch.seconds < scale.leastSeconds
+      return work * Double(count) / watch.seconds
     }
     // The first time brings memory into place.
     for weights in weights { weights.multiply(x, out) }
+    var rates: [Double] = []
     var best = 0.0
     var fruitless = 0
-    let clock = Stopwatch()
+    let watch = Stopwatch(.wall)
     let limit = Double(repetitions) * scale.secondsPerRepetition
-    while fruitless < repetitions, fruitless < Self.fewestMeasurements || clock.seconds < limit {
+    while fruitless < repetitions, fruitless < Self.fewestMeasurements || watch.seconds < limit {
       meter.measure(ceiling)
       let before = Disturbances()
       let rate = slice()
+      rates.append(rate)
       // What is less than half a percent better is noise, and would go on for long.
       if rate > best * 1.005 {
         fruitless = 0
-      } else if best == 0 || Disturbances() == before || clock.seconds > limit {
+      } else if clock == .thread || Disturbances() == before || watch.seconds > limit {
         fruitless += 1
       }
       best = max(best, rate)
     }
     return Entry(
       kernel: rows == 1 ? "gemv" : "gemm", type: form.type, backend: form.backend, rows: rows,
-      shape: shape, rate: best, ceiling: ceiling)
+      shape: shape, rate: clock.result(of: rates), ceiling: ceiling)
   }
 }

@@ -43,15 +43,24 @@ struct RooflineCommand: AsyncParsableCommand {
     help: "How many measurements of a kernel in a row must bring nothing better before the next one's turn.")
   var repetitions = 20
 
+  @Flag(
+    name: .customLong("cpu-time"),
+    help: "Count the time that the thread computes, on a busy machine; with -t 1 only.")
+  var usesProcessorTime = false
+
   @Option(help: "How to print the results.")
   var format = Format.text
 
   func run() async throws {
     guard repetitions >= 1 else { throw UsageError("-r: expected at least 1, found \(repetitions)") }
     let types = try types()
+    let threads = try threads.count
+    guard !usesProcessorTime || threads == 1 else {
+      throw UsageError("--cpu-time: expected one thread (-t 1), found \(threads)")
+    }
     let roofline = Roofline(
-      threads: try threads.count, instructionSet: try isa.map { try .named($0) } ?? .preferred,
-      repetitions: repetitions, types: types, shape: try shape(types))
+      threads: threads, instructionSet: try isa.map { try .named($0) } ?? .preferred,
+      repetitions: repetitions, types: types, shape: try shape(types), usesProcessorTime: usesProcessorTime)
     let bar = ProgressBar("measuring", isShown: true)
     defer { bar.finish() }
     let report = try await roofline.run { bar.update($0) }
