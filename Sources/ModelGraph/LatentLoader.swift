@@ -74,7 +74,8 @@ extension DecoderLoader {
     let isMeasured = loader.tally != nil
     let transposed = FloatBuffer(count: isMeasured ? 0 : latent.heads * rank * own)
     let kernels = loader.context.kernels
-    loader.context.parallel(tasks: isMeasured ? 0 : latent.heads, scratchCount: isMeasured ? 0 : own * rank) { head, _, scratch in
+    loader.context.parallel(tasks: isMeasured ? 0 : latent.heads, scratchCount: isMeasured ? 0 : own * rank) {
+      head, _, scratch in
       for row in 0..<own { source.decode(head * (own + size) + row, into: scratch + row * rank) }
       // Transposed, whatever the number of rows.
       kernels.packRows(own, own, rank, scratch, rank, transposed.base + head * rank * own)

@@ -27,8 +27,10 @@ package struct MemoryRequirements: Sendable {
       contextLength = encoder.maximumLength
     case .decoder(let architecture):
       // An embedder may come without an output matrix.
-      let isHeadless = (try? architecture.loadDecoder(
-        WeightLoader(measuring: checkpoint, options: options, tally: WeightTally()), loadsHead: true)) == nil
+      let isHeadless =
+        (try? architecture.loadDecoder(
+          WeightLoader(measuring: checkpoint, options: options, tally: WeightTally()), loadsHead: true))
+        == nil
       let decoder = try architecture.loadDecoder(loader, loadsHead: !isHeadless)
       cacheLayers = decoder.cacheLayers
       scratch = DecoderWorkspace(for: decoder).byteCount(
