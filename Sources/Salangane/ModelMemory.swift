@@ -37,9 +37,12 @@ package struct ModelMemory: Sendable {
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - options: How it is going to be run.
+  ///   - system: What the process can have.
   /// - Throws: `ModelFileError` for a model that couldn't be loaded; `EmbeddingError.invalidOption` for an option
   ///   out of range.
-  package init(_ checkpoint: Checkpoint, _ options: ModelOptions) throws {
+  package init(
+    _ checkpoint: Checkpoint, _ options: ModelOptions, system: SystemMemory = .current
+  ) throws {
     try options.checkExpertCount(checkpoint)
     let needed = try MemoryRequirements(checkpoint, options: options.weights)
     contextLength = try options.contextLength(upTo: needed.contextLength)
@@ -51,7 +54,7 @@ package struct ModelMemory: Sendable {
     let block = needed.cache(positions: KVCache.blockLength, type) ?? .max
     cachePerThousand = block / KVCache.blockLength * 1000
     cache = needed.cache(positions: contextLength, type) ?? .max
-    system = .current
+    self.system = system
   }
 
   /// Checks that the context fits into all the memory that the process can ever have.

@@ -13,7 +13,8 @@ final class DecoderSession {
 
   init(
     path: String, _ set: InstructionSet? = nil, threads: Int = 2, loadsHead: Bool = true,
-    backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true
+    backend: MatmulBackend = .native, precision: WeightPrecision = .stored, packs: Bool = true,
+    usedExperts: Int? = nil
   ) throws {
     team = ThreadTeam()
     context = ComputeContext(
@@ -21,7 +22,8 @@ final class DecoderSession {
     let checkpoint = try Checkpoint(path: path)
     let loader = WeightLoader(
       checkpoint: checkpoint, context: context,
-      options: WeightOptions(backend: backend, precision: precision, packs: packs),
+      options: WeightOptions(
+        backend: backend, precision: precision, packs: packs, usedExperts: usedExperts),
       cancellation: cancellation, progress: nil)
     decoder = try ArchitectureRegistry.decoder(for: checkpoint).loadDecoder(loader, loadsHead: loadsHead)
     workspace = DecoderWorkspace(for: decoder)

@@ -24,6 +24,9 @@ package struct DeepSeekV2: DecoderArchitecture {
     guard try !values.bool(.normalizesExpertWeights, default: false) else {
       throw values.failure(.normalizesExpertWeights, "expected false, found true", kind: .unsupported)
     }
+    guard try !values.bool(HyperparameterKey("mlp_bias"), default: false) else {
+      throw values.failure(HyperparameterKey("mlp_bias"), "expected false, found true", kind: .unsupported)
+    }
     var experts = MixtureConfiguration.Conventions()
     let method = HyperparameterKey("topk_method")
     switch try values.optionalString(method) ?? "greedy" {

@@ -19,6 +19,9 @@ package struct Attention: Sendable {
   /// How many positions a token sees, its own included; nil for all.
   package let window: Int?
 
+  /// Bytes that the weights take in memory.
+  package var byteCount: Int { queryKeyValue.byteCount + output.byteCount }
+
   /// `out = attention(x)`: `x` and `out` are `[rows, hidden]`.
   ///
   /// - Parameters:

@@ -35,6 +35,14 @@ package enum AttentionLayer: Sendable {
     }
   }
 
+  /// Bytes that the weights take in memory.
+  fileprivate var byteCount: Int {
+    switch self {
+    case .grouped(let attention): attention.byteCount
+    case .latent(let attention): attention.byteCount
+    }
+  }
+
   /// Columns of the first product's result.
   fileprivate var projectedFeatures: Int {
     switch self {
@@ -50,6 +58,14 @@ package enum FeedForwardLayer: Sendable {
   case dense(FeedForward)
   /// Each token goes through those of some experts.
   case mixture(MixtureOfExperts)
+
+  /// Bytes that the weights take in memory.
+  fileprivate var byteCount: Int {
+    switch self {
+    case .dense(let network): network.byteCount
+    case .mixture(let mixture): mixture.byteCount
+    }
+  }
 
   /// Features between the two products that all tokens go through.
   fileprivate var innerSize: Int {
@@ -79,6 +95,10 @@ package struct Decoder: Sendable {
   package var vocabularySize: Int { configuration.vocabularySize }
   /// The most positions that a sequence may have.
   package var contextLength: Int { configuration.contextLength }
+  /// Bytes that the weights of products take in memory.
+  package var byteCount: Int {
+    blocks.reduce(head?.byteCount ?? 0) { $0 + $1.attention.byteCount + $1.feedForward.byteCount }
+  }
   /// Whether the model can give logits.
   package var hasHead: Bool { head != nil }
 

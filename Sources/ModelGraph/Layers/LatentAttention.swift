@@ -25,7 +25,11 @@ package struct LatentAttention: Sendable {
   package let output: Linear
 
   /// Rows from which on a prompt's latents are expanded.
-  package static let expandedRows = 64
+  ///
+  /// Measured on four layers of GLM-4.7-Flash in Q4_K_M, with one thread: the whole prompt takes 1.17 times as long
+  /// with expanded latents at 64 rows, 1.03 at 128, 0.92 at 256. Behind a long text the limit would be higher, since
+  /// all of its latents are expanded for each chunk of a prompt.
+  package static let expandedRows = 256
   /// Rows whose queries meet latents together: bounds the memory for them.
   static let absorbedRows = 64
 
