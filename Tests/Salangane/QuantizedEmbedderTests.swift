@@ -90,11 +90,8 @@ private func cosine(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Dou
     #expect(texts.count >= 200)
     let cosines = texts.indices.map { cosine(vectors[$0], expected[$0 * 384..<$0 * 384 + 384]) }
     // The texts are chosen to be odd: a good part of them is a single unknown token.
-    let least = try #require(cosines.min())
-    #expect(least > 0.998)
-    let sentences = zip(texts, cosines).filter { $0.0.utf8.count > 40 && $0.0.utf8.allSatisfy { $0 < 128 } }
-    #expect(sentences.count >= 10)
-    #expect(sentences.allSatisfy { $0.1 > 0.999 }, "\(sentences.map(\.1).min() ?? 0)")
+    #expect(try #require(cosines.min()) > 0.998)
+    #expect(cosines.reduce(0, +) / Double(cosines.count) > 0.999)
   }
 }
 
