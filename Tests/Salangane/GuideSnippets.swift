@@ -5,6 +5,31 @@ import SalanganeTestSupport
 
 /// The code of the guides, compiled and run: `GuideTests` checks that what they print is what stands here.
 enum GuideSnippets {
+  // MARK: Docs/Quantize.md
+
+  static func quantize(_ source: URL, to destination: URL) async throws -> ModelQuantizer {
+    let quantizer = try await ModelQuantizer(contentsOf: source, options: .init(scheme: .q4_K_M))
+    try await quantizer.write(to: destination)
+    return quantizer
+  }
+
+  static func bitsPerWeight(_ quantizer: ModelQuantizer) -> Double {
+    Double(quantizer.byteCount * 8) / Double(quantizer.valueCount)
+  }
+
+  static func again(_ source: URL) async throws -> ModelQuantizer {
+    try await ModelQuantizer(
+      contentsOf: source, options: .init(scheme: .q8_0, threads: 2, allowsRequantizing: true))
+  }
+
+  static func eightBits(_ url: URL) async throws -> Embedder {
+    try await Embedder(contentsOf: url, options: .init(precision: .int8))
+  }
+
+  static func exact(_ url: URL) async throws -> Embedder {
+    try await Embedder(contentsOf: url, options: .init(precision: .float))
+  }
+
   // MARK: Docs/Add-a-Kernel.md
 
   static func holdAgainstPortable(_ set: InstructionSet) throws -> Float {

@@ -26,6 +26,7 @@ import Testing
         "Sources/ModelGraph/Architectures/GLM4.swift", "Sources/ModelGraph/Architectures/Llama.swift",
         "Sources/ModelGraph/ArchitectureRegistry.swift", "Tests/ModelGraph/DecoderGoldenTests.swift",
       ]),
+    Guide(name: "Quantize.md", sources: ["Tests/Salangane/GuideSnippets.swift"]),
     Guide(
       name: "Add-a-Kernel.md",
       sources: [
@@ -55,6 +56,22 @@ import Testing
       let block = Self.lines(part[..<end.lowerBound])
       #expect(sources.contains { $0.contains("\n" + block + "\n") }, "in no source:\n\(block)")
     }
+  }
+
+  @Test func quantising() async throws {
+    let directory = try TemporaryDirectory()
+    let source = URL(fileURLWithPath: TestFiles.golden("bert/wide-f32.gguf"))
+    let file = URL(fileURLWithPath: directory.path("model.gguf"))
+    let quantizer = try await GuideSnippets.quantize(source, to: file)
+    let bits = GuideSnippets.bitsPerWeight(quantizer)
+    #expect(bits > 4 && bits < 32)
+    let again = try await GuideSnippets.again(file)
+    #expect(again.byteCount > 0)
+    let tokens = [[Int32(5), 6, 7, 8]]
+    let exact = try await GuideSnippets.exact(file).embed(tokens: tokens)
+    #expect(exact.values.allSatisfy { $0.isFinite })
+    let rounded = try await GuideSnippets.eightBits(source).embed(tokens: tokens)
+    #expect(rounded.values.count == exact.values.count && rounded.values != exact.values)
   }
 
   @Test(arguments: InstructionSet.available)
