@@ -85,6 +85,8 @@ package final class KVCache {
   package let elementType: ElementType
   /// What each layer stores.
   package let layers: [LayerShape]
+  /// How attention computes with them.
+  package let arithmetic: AttentionArithmetic
   /// The most positions that the cache may hold.
   package let capacity: Int
   /// Whether layers share their memory: enough for sequences that run whole, once.
@@ -104,15 +106,18 @@ package final class KVCache {
   /// - Parameters:
   ///   - layers: What each layer stores.
   ///   - elementType: How numbers are stored.
+  ///   - arithmetic: How attention computes with them.
   ///   - capacity: The most positions, normally the context length.
   ///   - isTransient: Whether every layer overwrites the one before it, for a sequence that runs whole and is
   ///     never continued, such as a text to embed.
   package init(
-    layers: [LayerShape], elementType: ElementType, capacity: Int, isTransient: Bool = false
+    layers: [LayerShape], elementType: ElementType, arithmetic: AttentionArithmetic = .float, capacity: Int,
+    isTransient: Bool = false
   ) {
     precondition(!layers.isEmpty && capacity > 0)
     self.layers = layers
     self.elementType = elementType
+    self.arithmetic = arithmetic
     self.capacity = capacity
     self.isTransient = isTransient
     (layerOffsets, blockBytes) = Self.layout(layers, elementType, isTransient: isTransient)
