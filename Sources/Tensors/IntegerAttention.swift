@@ -40,7 +40,8 @@ struct IntegerScratch {
     valueCodes = keyScales + Self.chunk * groups
     valueScales = valueCodes + Self.chunk * 4 * panels
     row = valueScales + Self.chunk
-    queries = row + 32 * groups
+    // A query with zeros behind, or 16 latents of a byte a feature.
+    queries = row + 128 * groups
     scores = queries + lanes * Self.queryWords(groups)
     weightCodes = scores + Self.blockLanes * Self.chunk
     running = weightCodes + Self.blockLanes * Self.chunk / 4
@@ -75,6 +76,11 @@ struct IntegerScratch {
 
   /// One query, with zeros behind.
   func row(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + row }
+
+  /// `[16, 32 * groups]` bytes, in the same place as `row`.
+  func bytes(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(scratch + row)
+  }
 
   /// `[16, 128]`.
   func scores(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + scores }
@@ -153,6 +159,26 @@ extension KeyValueSource {
         positions, integers.panels, halves.values, halves.valueStride, integers.values(scratch), scales)
       return
     }
+    if let latents = latents(of: cache, layer: index, block: block) {
+      for panel in 0..<panels {
+        let tile = integers.keys(scratch, panel: panel)
+        let first = panel * 16 * latents.stride
+        let rows = min(16, positions - panel * 16)
+        let bytes = integers.bytes(scratch)
+        let values = integers.values(scratch) + panel * 256
+        switch latents.rows {
+        case .floats(let base):
+          kernels.integerLatentsOfFloats(
+            rows, keyDimension, integers.panels, base + first, latents.stride, bytes, tile.codes, tile.scales,
+            values, scales + panel * 16)
+        case .halves(let base):
+          kernels.integerLatentsOfHalves(
+            rows, keyDimension, integers.panels, base + first, latents.stride, bytes, tile.codes, tile.scales,
+            values, scales + panel * 16)
+        }
+      }
+      return
+    }
     let chunk = load(
       cache, layer: index, head: head, block: block, positions: positions, scratch: floats, kernels: kernels)
     for panel in 0..<panels {
@@ -169,14 +195,12 @@ extension CausalHead {
   /// `run(blocks:_:)` with integers.
   func run(blocks: Range<Int>, _ state: AttentionState, _ integers: IntegerScratch) {
     let step = IntegerScratch.blockLanes
+    let product = kernels.quantized(.q8_0)
     for lane in 0..<(count + step - 1) / step * step {
       state.maximum[lane] = -.infinity
       state.total[lane] = 0
     }
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
-    source.begin(head: head, scratch: scratch + layout.loaded, kernels: kernels)
-    let product = kernels.quantized(.q8_0)
-    packQueries(integers, bias: product.bias)
     let last = position(firstLane + count - 1)
     for chunk in blocks {
       let start = chunk * KVCache.blockLength
@@ -196,7 +220,9 @@ extension CausalHead {
     }
   }
 
-  private func packQueries(_ integers: IntegerScratch, bias: Int32) {
+  /// Brings the queries into codes.
+  func packQueries(_ integers: IntegerScratch) {
+    let bias = kernels.quantized(.q8_0).bias
     let row = integers.row(scratch)
     let dimension = layout.dimension
     row.update(repeating: 0, count: 32 * integers.groups)
@@ -204,8 +230,8 @@ extension CausalHead {
     let step = IntegerScratch.blockLanes
     for block in 0..<(count + step - 1) / step {
       let packed = integers.queries(scratch, block: block)
-      for lane in 0..<step {
-        let index = firstLane + min(block * step + lane, count - 1)
+      for lane in 0..<min(step, count - block * step) {
+        let index = firstLane + block * step + lane
         let query = queries.row(span.firstRow + index / group) + (head * group + index % group) * dimension
         row.update(from: query, count: dimension)
         packed.fill(lane, row, kernels)

@@ -120,6 +120,23 @@ struct KeyValueSource {
     )
   }
 
+  /// Rows of latents in a cache.
+  enum LatentRows {
+    case floats(UnsafePointer<Float>)
+    case halves(UnsafePointer<UInt16>)
+  }
+
+  /// Where rows of latents lie that are keys and values themselves; nil if they aren't, or lie otherwise.
+  func latents(of cache: KVCache, layer index: Int, block: Int) -> (rows: LatentRows, stride: Int)? {
+    // Values must be whole groups of keys' features.
+    guard layer.isLatent, expansion == nil, layer.valueDimension % 32 == 0 else { return nil }
+    let base = UnsafeRawPointer(cache.values(layer: index, head: 0, block: block))
+    return switch elementType {
+    case .f32: (.floats(base.assumingMemoryBound(to: Float.self)), layer.valueStride)
+    case .f16: (.halves(base.assumingMemoryBound(to: UInt16.self)), layer.valueStride)
+    }
+  }
+
   /// To be called before the blocks of a head are loaded.
   func begin(head: Int, scratch: UnsafeMutablePointer<Float>, kernels: KernelTable) {
     guard let expansion else { return }
