@@ -5,8 +5,8 @@ A sentence about speed is followed, on its line, by a comment with what makes it
     <!-- claim: decoders qwen3-0.6b Q4_0 pp512 / llama.cpp > 2 -->
 
 Section, shape (with `-4layers` if it was cut), weights and test say which row; `d1024` and `b4` a depth and a number of
-sequences. The number is ours, or after `/ PEER` ours over that peer's, or with `share` the share of the limit. Compared
-with `>`, `<` or a range `1.2..1.5`.
+sequences. The number is ours, or after `/ PEER` ours over that peer's, or with `share` the share of the limit, or
+after `/ TYPE` ours over ours with weights of another type. Compared with `>`, `<` or a range `1.2..1.5`.
 """
 
 import glob
@@ -16,9 +16,10 @@ import sys
 
 from peers import OURS
 
-# Words that make a sentence one about speed.
+# What makes a sentence one about speed: a rate, or a comparison of speeds.
 SPEED = re.compile(
-    r"\b(faster|fastest|slower|tokens/s|tokens a second|GB/s|GFLOP|times as (fast|long)|times the speed|as fast as|speed-up|ms a |quicker)\b"
+    r"\d\S* ?(tokens/s|tokens a second|GB/s|GFLOP|GMAC)|\b(is|are|gets?|runs?|reads?|writes?)\b[^.:;,]{0,40} (faster|slower|quicker)\b"
+    r"|\b(faster|slower|quicker|as fast|as long) (than|by|as)\b|\btimes (the speed|as (fast|long)|faster|slower)\b"
 )
 CLAIM = re.compile(r"<!-- claim: (.*?) -->")
 
@@ -34,17 +35,17 @@ def evaluate(claim, every):
     wanted = {letter: int(n) for letter, n in re.findall(r" ([dbt])(\d+)", rest)}
     found = [
         row for row in every
-        if (row["section"], row["weights"], row["test"]) == (section, weights, test)
+        if (row["section"], row["test"]) == (section, test) and row["weights"] in (weights, peer)
         and shape == row["shape"] + (f"-{row['layers']}layers" if row["layers"] else "")
         and row["depth"] == wanted.get("d", 0) and row["batch"] == wanted.get("b", 1)
         and row["threads"] == wanted.get("t", row["threads"])
     ]
 
-    def of(name):
-        return next((row for row in found if row["peer"] == name), None)
+    def of(name, kind):
+        return next((row for row in found if (row["peer"], row["weights"]) == (name, kind)), None)
 
-    ours = of(OURS)
-    theirs = of(peer) if peer else None
+    ours = of(OURS, weights)
+    theirs = (of(peer, weights) or of(OURS, peer)) if peer else None
     if ours is None or (peer and theirs is None):
         return "no such row", None
     value = ours["share"] if share else ours["median"] / theirs["median"] if theirs else ours["median"]
