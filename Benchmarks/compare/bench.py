@@ -229,6 +229,13 @@ class Session:
                 break
         self.save()
 
+    def measure_phases(self, case):
+        """Where the time of one model goes: for Docs/Profile.md."""
+        work = ["-p", str(case.prompt), "-n", str(case.generate), "-t", str(case.threads), "-r", "3"]
+        command = [self.options.salangane, "bench", "--model", self.model(case).path, *work, "--phases", "--format", "json"]
+        self.data["phases"] = {"case": case.key, "tests": json.loads(run(command, case.threads))}
+        self.save()
+
     @staticmethod
     def warm(path):
         """Reads a file, so that it is in the page cache for whoever comes first."""
@@ -388,6 +395,9 @@ def main():
             log(f"{case.key}: {failure}")
     session.start = time.monotonic()
     session.measure(plan)
+    profiled = [case for case in plan if case.section == "decoders" and case.weights == "Q4_K_M"]
+    if profiled:
+        session.measure_phases(profiled[0])
     data = write_report(options, session.path)
     for key, reason in data["missing"].items():
         log(f"missing: {key}: {reason}")

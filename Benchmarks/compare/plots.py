@@ -61,21 +61,21 @@ def legend(figure, engines, limit=False, lines=False):
             handles.append(Patch(facecolor=colour, hatch=hatch, edgecolor=INK, linewidth=0.6, label=engine))
     if limit:
         handles.append(Line2D([], [], color=INK, linewidth=1.6, linestyle=(0, (2, 1)), label="the machine's limit"))
-    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(len(handles), 5), fontsize=9)
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(len(handles), 6), fontsize=9)
 
 
 def bars(axis, groups, engines, value=lambda row: row["median"], spread=True, limits=True, cap=None):
     """Groups of bars. `groups`: [(label, {engine: row})]. Limits above `cap` times the highest bar are written instead."""
-    width = 0.82 / len(engines)
+    width = 0.82 / max((len(found) for _, found in groups), default=1)
     tops = [value(row) for _, found in groups for row in found.values()]
     highest = max(tops, default=1)
     for index, (label, found) in enumerate(groups):
-        for place, engine in enumerate(engines):
-            row = found.get(engine)
-            if row is None or value(row) is None:
-                continue
+        # Without gaps for engines that a group doesn't have.
+        present = [engine for engine in engines if engine in found and value(found[engine]) is not None]
+        for place, engine in enumerate(present):
+            row = found[engine]
             colour, hatch, _ = style(engine)
-            x = index + (place - (len(engines) - 1) / 2) * width
+            x = index + (place - (len(present) - 1) / 2) * width
             height = value(row)
             axis.bar(x, height, width * 0.94, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.6)
             error = 0
@@ -86,8 +86,8 @@ def bars(axis, groups, engines, value=lambda row: row["median"], spread=True, li
                 error = row["max"] - height
             axis.annotate(
                 report.number(height, 2 if height < 100 else 3), (x, height + error), xytext=(0, 2),
-                textcoords="offset points", ha="center", fontsize=6.5, rotation=90 if len(engines) * len(groups) > 14 else 0,
-                va="bottom",
+                textcoords="offset points", ha="center", fontsize=6.5, va="bottom",
+                rotation=90 if sum(len(found) for _, found in groups) > 16 else 0,
             )
         limit = next((row["limit"] for row in found.values() if row.get("limit")), None)
         if limits and limit:
@@ -230,18 +230,17 @@ class Pictures:
             panels.append((rows, "Qwen3-Embedding-0.6B's shape"))
         if not panels:
             return
-        ratios = [max(2, len(grouped(rows, self.embed_label))) for rows, _ in panels]
         figure, axes = plt.subplots(
-            1, len(panels), figsize=(2.0 * sum(ratios) + 1, 3.7), squeeze=False, layout="constrained", width_ratios=ratios
+            len(panels), 1, figsize=(8.2, 3.1 * len(panels)), squeeze=False, layout="constrained"
         )
         engines = []
-        for axis, (rows, title) in zip(axes[0], panels):
+        for axis, (rows, title) in zip(axes[:, 0], panels):
             mine = report.order(rows)
             engines += [e.removesuffix(" int8") for e in mine if e.removesuffix(" int8") not in engines]
             bars(axis, grouped(rows, self.embed_label), mine, cap=1.6)
             axis.set_title(title, pad=14)
             axis.set_xlabel("texts x tokens of each")
-        axes[0][0].set_ylabel("tokens / s")
+            axis.set_ylabel("tokens / s")
         legend(figure, engines, limit=True)
         save(figure, self.folder, "embedding", f"Median; lines from the least to the greatest. {self.note}")
 

@@ -192,8 +192,10 @@ def sections(data):
     if of.get("batch"):
         parts["batch"] = comparison(of["batch"], lambda row: str(row["batch"]), is_generation, "sequences")
     parts["growth"] = growth_table(every)
+    parts["phases"] = phase_table(data)
     parts["checks"] = check_table(data)
     parts["overview"] = overview(every)
+    parts["losses"] = losses(every)
     return {name: text for name, text in parts.items() if text}
 
 
@@ -270,6 +272,32 @@ def check_table(data):
     return table(["model", "engine", "against Salangane"], lines) if lines else ""
 
 
+def phase_table(data):
+    """Where the time of one model goes, for a prompt and for generated tokens."""
+    if "phases" not in data:
+        return ""
+    facts = case_facts(data["phases"]["case"])
+    tests = data["phases"]["tests"]
+    names = list(dict.fromkeys(phase["phase"] for test in tests for phase in test["phases"]))
+    head = [model_name(facts)]
+    for test in tests:
+        head += [f"{test['test']}, ms", "share", "GB/s"]
+    lines = []
+    for name in names:
+        line = [name]
+        for test in tests:
+            whole = sum(test["samples"]) / len(test["samples"])
+            found = next((phase for phase in test["phases"] if phase["phase"] == name), None)
+            if found is None:
+                line += ["", "", ""]
+                continue
+            rate_of_bytes = found["bytes"] / found["seconds"] / 1e9 if found["bytes"] else None
+            line += [number(found["seconds"] * 1e3), percent(found["seconds"] / whole)]
+            line.append(number(rate_of_bytes) if rate_of_bytes else "")
+        lines.append(line)
+    return table(head, lines)
+
+
 def machine_table(data):
     info = data["machine"]
     ceilings = best_ceilings(data["ceilings"], data["options"]["threads"])
@@ -302,42 +330,59 @@ def version_table(data):
 def overview(every):
     """The one table of the README: where ours and the best peer stand."""
     lines = []
-
-    def add(title, unit, found):
-        ours = next((row for row in found if row["peer"] == OURS), None)
-        others = [row for row in found if row["peer"] != OURS]
-        if ours is None or not others:
-            return
-        best = max(others, key=lambda row: row["median"])
-        bold = ours["median"] >= best["median"]
-        lines.append(
-            [
-                title, f"**{number(ours['median'])}**" if bold else number(ours["median"]),
-                (number(best["median"]) if bold else f"**{number(best['median'])}**") + f" ({best['peer']})",
-                f"{ours['median'] / best['median']:.2f}", percent(ours["share"]) + (f" of {ours['of']}" if ours["of"] else ""),
-            ]
-        )
-
-    groups = {}
-    for row in every:
-        if row["section"] == "growth":
+    for ours, best in compared(every):
+        section, test = ours["section"], ours["test"]
+        if section in ("growth", "qwen-embed") or ours["shape"] == "qwen3-1.7b":
             continue
-        groups.setdefault((row["section"], model_name(row), row["test"], row["depth"]), []).append(row)
-    for (section, name, test, depth), found in groups.items():
-        if section == "decoders" and not (name.startswith("Qwen3-0.6B") and name.endswith(("Q4_0", "Q8_0", "Q4_K_M"))):
+        if section == "decoders" and ours["weights"] not in ("Q4_0", "Q8_0", "Q4_K_M"):
             continue
         if section == "embed" and test not in ("embed1x16", "embed32x128"):
             continue
-        what = {"pp": "prompt", "tg": "generated"}.get(test[:2], test.removeprefix("embed") + " texts x tokens")
-        add(f"{name}, {what}" + (f" behind {depth}" if depth else ""), "tokens/s", found)
+        what = {"pp": "prompt", "tg": "generated"}.get(test[:2], f"{test.removeprefix('embed').replace('x', ' x ')} tokens")
+        behind = f" behind {ours['depth']}" if ours["depth"] else ""
+        wins = ours["median"] >= best["median"]
+        numbers = [number(ours["median"]), number(best["median"])]
+        numbers[0 if wins else 1] = f"**{numbers[0 if wins else 1]}**"
+        limit_share = percent(ours["share"]) + (f" of {ours['of']}" if ours["of"] else "")
+        ratio = f"{ours['median'] / best['median']:.2f}"
+        lines.append(
+            [f"{model_name(ours)}, {what}{behind}", numbers[0], f"{numbers[1]} ({best['peer']})", ratio, limit_share]
+        )
     return table(["tokens/s", "Salangane", "best peer", "ratio", "of the machine's limit"], lines) if lines else ""
+
+
+def compared(every):
+    """Rows of the same work, of which one is ours and others aren't: [(ours, the best peer's)]."""
+    groups = {}
+    for row in every:
+        groups.setdefault((row["case"], row["test"]), []).append(row)
+    for found in groups.values():
+        ours = next((row for row in found if row["peer"] == OURS), None)
+        others = [row for row in found if row["peer"] != OURS]
+        if ours and others:
+            yield ours, max(others, key=lambda row: row["median"])
+
+
+def losses(every):
+    """Where a peer's median is above ours, the greatest difference first."""
+    lost = [(ours["median"] / best["median"], ours, best) for ours, best in compared(every)]
+    lost = sorted((entry for entry in lost if entry[0] < 1), key=lambda entry: entry[0])
+    lines = []
+    for ratio, ours, best in lost:
+        depth = f" behind {ours['depth']}" if ours["depth"] else ""
+        lines.append(
+            [f"{model_name(ours)}, {ours['test']}{depth}", number(ours["median"]), f"{number(best['median'])} ({best['peer']})", f"{ratio:.2f}"]
+        )
+    if not lines:
+        return "Nothing, in these rows.\n" if any(True for _ in compared(every)) else ""
+    return table(["tokens/s", "Salangane", "best peer", "ratio"], lines)
 
 
 TITLES = {
     "machine": "The machine", "versions": "Versions", "prefill": "Reading a prompt", "decode": "Generating",
     "depth": "Generating behind a long text", "moe": "Mixtures of experts", "embed-f32": "all-MiniLM-L6-v2 in floats",
     "embed-int8": "all-MiniLM-L6-v2 in 8 bits", "qwen-embed": "Qwen3-Embedding's shape", "batch": "Several sequences",
-    "load": "Loading", "memory": "Memory", "growth": "How time grows", "checks": "Do they agree?",
+    "load": "Loading", "memory": "Memory", "growth": "How time grows", "losses": "What we lose at", "phases": "Where the time goes", "checks": "Do they agree?",
 }
 
 
@@ -355,10 +400,10 @@ def markdown(data):
 
 
 def update_documents(root, data, path):
-    """Puts tables between `<!-- bench:NAME -->` and `<!-- /bench -->` in README.md and Docs/Benchmarks.md."""
+    """Puts tables between `<!-- bench:NAME -->` and `<!-- /bench -->` in README.md and the guides."""
     parts = sections(data)
     folder = os.path.relpath(os.path.splitext(path)[0], root)
-    for name in ("README.md", "Docs/Benchmarks.md"):
+    for name in ("README.md", "Docs/Benchmarks.md", "Docs/Profile.md"):
         place = os.path.join(root, name)
         with open(place) as file:
             text = file.read()

@@ -120,7 +120,7 @@ class HarnessTests(unittest.TestCase):
         with tempfile.TemporaryDirectory() as root:
             os.mkdir(os.path.join(root, "Docs"))
             text = "a\n<!-- bench:prefill -->\nold\n<!-- /bench -->\nb\n<!-- bench:depth -->\nold\n<!-- /bench -->\n"
-            for name in ("README.md", "Docs/Benchmarks.md"):
+            for name in ("README.md", "Docs/Benchmarks.md", "Docs/Profile.md"):
                 with open(os.path.join(root, name), "w") as file:
                     file.write(text)
             report.update_documents(root, data(), os.path.join(root, "results.json"))
