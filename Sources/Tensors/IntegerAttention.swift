@@ -101,6 +101,22 @@ struct IntegerScratch {
   }
 }
 
+/// The keys and values of a head in a block as codes, in a cache or in scratch.
+struct IntegerChunk {
+  let groups: Int
+  let keyCodes: UnsafeMutableRawPointer
+  let keyScales: UnsafeMutablePointer<Float>
+  let values: UnsafeRawPointer
+  /// For whole blocks; what belongs to positions that aren't there doesn't matter, but it is finite.
+  let valueScales: UnsafePointer<Float>
+
+  /// The keys of a panel of 16 positions, and those behind.
+  func keys(panel: Int) -> UnpackedTile {
+    let scales = keyScales + panel * groups * 16
+    return UnpackedTile(codes: keyCodes + panel * groups * 512, scales: scales, minimums: scales)
+  }
+}
+
 /// Sixteen queries as codes, side by side.
 struct IntegerQueries {
   private static let step = IntegerScratch.blockLanes
@@ -140,7 +156,23 @@ extension KeyValueSource {
   /// - Parameters:
   ///   - positions: How many positions of the block are needed.
   ///   - floats: Scratch for floats in between.
+  /// - Returns: Where they lie.
   func loadIntegers(
+    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
+    floats: UnsafeMutablePointer<Float>, _ integers: IntegerScratch, _ scratch: UnsafeMutablePointer<Float>,
+    kernels: KernelTable
+  ) -> IntegerChunk {
+    if let coded = codes(of: cache, layer: index, head: head, block: block) { return coded }
+    convert(
+      cache, layer: index, head: head, block: block, positions: positions, floats: floats, integers, scratch,
+      kernels: kernels)
+    let tile = integers.keys(scratch, panel: 0)
+    return IntegerChunk(
+      groups: integers.groups, keyCodes: tile.codes, keyScales: tile.scales, values: integers.values(scratch),
+      valueScales: integers.valueScales(scratch))
+  }
+
+  private func convert(
     _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
     floats: UnsafeMutablePointer<Float>, _ integers: IntegerScratch, _ scratch: UnsafeMutablePointer<Float>,
     kernels: KernelTable
@@ -204,7 +236,7 @@ extension CausalHead {
     let last = position(firstLane + count - 1)
     for chunk in blocks {
       let start = chunk * KVCache.blockLength
-      source.loadIntegers(
+      let loaded = source.loadIntegers(
         span.cache, layer: layer, head: head, block: chunk,
         positions: min(KVCache.blockLength, last + 1 - start), floats: scratch + layout.loaded, integers,
         scratch, kernels: kernels)
@@ -214,8 +246,8 @@ extension CausalHead {
         let isBefore = start + KVCache.blockLength <= firstKey(position(firstLane + lanes.lowerBound))
         guard start <= lastSeen, !isBefore else { continue }
         attend(
-          lanes, start: start, visible: min(KVCache.blockLength, lastSeen + 1 - start), state, integers,
-          product)
+          lanes, start: start, visible: min(KVCache.blockLength, lastSeen + 1 - start), loaded, state,
+          integers, product)
       }
     }
   }
@@ -242,8 +274,8 @@ extension CausalHead {
 
   /// What the loaded chunk gives to a block of lanes.
   private func attend(
-    _ lanes: Range<Int>, start: Int, visible: Int, _ state: AttentionState, _ integers: IntegerScratch,
-    _ product: QuantizedKernels
+    _ lanes: Range<Int>, start: Int, visible: Int, _ chunk: IntegerChunk, _ state: AttentionState,
+    _ integers: IntegerScratch, _ product: QuantizedKernels
   ) {
     let queries = integers.queries(scratch, block: lanes.lowerBound / IntegerScratch.blockLanes).activations
     let scores = integers.scores(scratch)
@@ -251,7 +283,7 @@ extension CausalHead {
     let panels = (visible + 15) / 16
     for panel in stride(from: 0, to: panels, by: 2) {
       product.tile(
-        lanes.count, min(2, panels - panel), integers.groups, integers.keys(scratch, panel: panel), queries,
+        lanes.count, min(2, panels - panel), integers.groups, chunk.keys(panel: panel), queries,
         ProductOutput(values: scores + panel * 16, rowStride: length))
     }
     let bounds = integers.bounds(scratch)
@@ -273,13 +305,13 @@ extension CausalHead {
     let codes = integers.weightCodes(scratch)
     let groups = (visible + 63) / 64
     kernels.integerAttentionWeights(
-      lanes.count, scores, length, scale, bounds, groups, integers.valueScales(scratch), codes, scales,
+      lanes.count, scores, length, scale, bounds, groups, chunk.valueScales, codes, scales,
       maximum, total)
     kernels.attentionFactors(
       lanes.count, maximum, total, state.maximum + lanes.lowerBound, state.total + lanes.lowerBound, keep,
       take)
     kernels.integerAttentionValues(
-      lanes.count, integers.panels, groups, codes, integers.values(scratch), scales, keep, take,
+      lanes.count, integers.panels, groups, codes, chunk.values, scales, keep, take,
       state.output + lanes.lowerBound * layout.paddedDimension, layout.paddedDimension)
   }
 }
