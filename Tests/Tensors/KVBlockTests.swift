@@ -14,7 +14,7 @@ import Testing
   private static func store(_ value: Float, _ positions: Range<Int>, in cache: KVCache) throws {
     try cache.reserve(positions.upperBound)
     let values = [Float](repeating: value, count: 16)
-    var scratch = [Float](repeating: 0, count: 32)
+    var scratch = [Float](repeating: 0, count: 144)
     for position in positions {
       for layer in 0..<2 {
         for head in 0..<2 {
