@@ -49,7 +49,6 @@ package final class DecodingBenchmark: Sendable {
           token, cache: sequence, workspace: &workspace, context: step.context,
           cancellation: step.cancellation)
         let logits = step.decoder.logits(hidden, &workspace, step.context)
-        step.context.begin(.sampling)
         token = try step.choose(from: logits, with: &sampler, position: position).id
       }
     }
