@@ -59,7 +59,7 @@ package struct Attention: Sendable {
     let half = rotary.dimension / 2
     let sineOffset = rotary.sineOffset
     context.parallel(
-      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask, scratchCount: dimension
+      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask, scratchCount: KVCache.storeScratchCount(keyDimension: dimension)
     ) { task, _, scratch in
       var row = task * rowsPerTask
       let end = min(row + rowsPerTask, projected.rows)
@@ -92,7 +92,7 @@ extension UnsafeBufferPointer<SequenceSpan> {
     reduce(0) { sum, span in
       let positions = span.start + span.count
       let seen = Swift.min(positions, window.map { $0 + span.count - 1 } ?? positions)
-      return sum + seen * span.cache.layers[layer].valuesPerPosition * span.cache.elementType.byteCount
+      return sum + seen * span.cache.layers[layer].bytesPerPosition(span.cache.elementType)
     }
   }
 }

@@ -126,7 +126,7 @@ package struct Decoder: Sendable {
   ) -> KVCache {
     KVCache(
       layers: cacheLayers, elementType: elementType,
-      // What is rounded to half precision with weights that are rounded to far less needs no better.
+      // Beside weights that are rounded to far less, what is rounded to half precision needs no better.
       arithmetic: elementType != .f32 && isQuantized ? .integer : .float,
       capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
   }

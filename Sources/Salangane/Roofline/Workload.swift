@@ -143,7 +143,7 @@ extension Workload {
         layers: Array(repeating: layer, count: layers), elementType: .f16, capacity: positions)
       try cache.reserve(positions)
       let vectors = Matrix(rows: 1, columns: 2 * shape.headDimension)
-      let scratch = FloatBuffer(count: shape.headDimension)
+      let scratch = FloatBuffer(count: KVCache.storeScratchCount(keyDimension: shape.headDimension))
       for position in 0..<positions {
         WeightForm.random(2 * shape.headDimension)(position, vectors.row(0))
         for index in 0..<layers {
@@ -160,7 +160,7 @@ extension Workload {
       let span = SequenceSpan(cache: cache, firstRow: 0, count: rows, start: depth)
       // A row sees itself and all before it; scores and weighted values take a multiply-add a feature each.
       let seen = rows * depth + rows * (rows + 1) / 2
-      let bytes = layers * positions * layer.valuesPerPosition * 2
+      let bytes = layers * positions * layer.bytesPerPosition(.f16)
       let amount = rows == 1 ? bytes : seen * shape.heads * 2 * shape.headDimension
       return (
         Double(amount),
