@@ -11,7 +11,8 @@ private let text: @Sendable () throws -> String = {
   try String(contentsOf: repository.appending(path: "Docs/Command.md"), encoding: .utf8)
 }
 
-/// Bytes of text that tokenizers encode, or make of tokens: a byte counts as a multiply-add, to have the CPU's speed in it.
+/// Bytes of text that tokenizers encode, or make of tokens: a byte counts as a multiply-add, to have the CPU's speed
+/// in it.
 func registerTokenizers() {
   for (name, path) in tokenizers {
     registerShare("tokenizer \(name): encoding") {

@@ -68,7 +68,9 @@ struct ClosureWork: Measurable {
   }
 }
 
-/// What a benchmark has seen so far. `@unchecked Sendable`: benchmarks run one at a time, one iteration after the other.
+/// What a benchmark has seen so far.
+///
+/// `@unchecked Sendable`: benchmarks run one at a time, one iteration after the other.
 private final class ShareState: @unchecked Sendable {
   private(set) var count = 0
   private(set) var ceiling = ""
