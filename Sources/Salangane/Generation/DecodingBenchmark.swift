@@ -63,8 +63,8 @@ package final class DecodingBenchmark: Sendable {
       let depth = sequence.count
       defer { sequence.truncate(to: depth) }
       let start = ContinuousClock.now
-      defer { step.context.endOperation() }
       try body(step, &workspace, sequence)
+      step.context.endOperation()
       return (ContinuousClock.now - start) / .seconds(1)
     }
   }
