@@ -4,7 +4,7 @@ import SalanganeTensors
 
 /// What a model needs of memory and what there is, found out before anything is loaded.
 package struct ModelMemory: Sendable {
-  /// The most tokens of a sequence, for which all this holds.
+  /// The most tokens of a sequence, for which all this holds: what the options ask for, or what fits.
   package let contextLength: Int
   /// Bytes of weights, in the order of the kernels.
   package let weights: Int
@@ -45,16 +45,55 @@ package struct ModelMemory: Sendable {
   ) throws {
     try options.checkExpertCount(checkpoint)
     let needed = try MemoryRequirements(checkpoint, options: options.weights)
-    contextLength = try options.contextLength(upTo: needed.contextLength)
     weights = needed.weights
     files = options.isMemoryMapped ? 0 : checkpoint.files.reduce(0) { $0 + $1.count }
     scratch = needed.scratch
     cachedValues = needed.cacheLayers.map(\.valuesPerPosition)
     let type = options.cacheType.elementType
+    contextLength = try Self.contextLength(
+      options, trained: needed.contextLength, left: system.limit - weights - files - scratch
+    ) { needed.cache(positions: $0, type) ?? .max }
     let block = needed.cache(positions: KVCache.blockLength, type) ?? .max
     cachePerThousand = block / KVCache.blockLength * 1000
     cache = needed.cache(positions: contextLength, type) ?? .max
     self.system = system
+  }
+
+  /// The most tokens of a sequence.
+  ///
+  /// - Parameters:
+  ///   - left: Bytes that there can ever be for keys and values.
+  ///   - cache: The bytes that keys and values of a number of tokens take.
+  private static func contextLength(
+    _ options: ModelOptions, trained: Int, left: Int, cache: (_ positions: Int) -> Int
+  ) throws(EmbeddingError) -> Int {
+    let wanted = try options.contextLength(upTo: trained)
+    let limit: Int
+    if let bytes = options.cacheBytes {
+      guard cache(1) <= bytes else {
+        throw .invalidOption(
+          name: "cache bytes",
+          expectation: "at least \(cache(1)), which the first tokens take, found \(bytes)")
+      }
+      guard options.contextLength == nil || cache(wanted) <= bytes else {
+        throw .invalidOption(
+          name: "context length",
+          expectation: "one whose keys and values take at most \(bytes) bytes, found \(wanted), which take "
+            + "\(cache(wanted))")
+      }
+      limit = bytes
+    } else {
+      // What was asked for is checked by whoever asked; a model that can't be loaded at all fails elsewhere.
+      guard options.contextLength == nil, cache(1) <= left else { return wanted }
+      limit = left
+    }
+    var fits = 1
+    var end = wanted + 1
+    while end - fits > 1 {
+      let middle = fits + (end - fits) / 2
+      if cache(middle) <= limit { fits = middle } else { end = middle }
+    }
+    return fits
   }
 
   /// Checks that the context fits into all the memory that the process can ever have.

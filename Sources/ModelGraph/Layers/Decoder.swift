@@ -143,6 +143,7 @@ package struct Decoder: Sendable {
     workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
     embed(tokens, into: hidden, context)
+    context.inspect(hidden, at: .embeddings)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
     let panels = tokens.count > panel ? Self.panels(of: spans, rows: tokens.count, panel) : []
     for (layer, block) in blocks.enumerated() {
@@ -162,11 +163,14 @@ package struct Decoder: Sendable {
         panel.spans.withUnsafeBufferPointer { run(block, layer, rows: panel.rows, $0, &workspace, context) }
       }
     }
+    // The last block may have been given up half-way: its results mustn't count.
+    try cancellation.check()
     let kernels = context.kernels
     let delta = workspace.delta
     context.parallel(tasks: hidden.rows) { row, _, _ in
       kernels.addInPlace(hidden.columns, delta.row(row), hidden.row(row))
     }
+    context.inspect(hidden, at: .feedForward(layer: blocks.count - 1))
     return hidden
   }
 
@@ -180,6 +184,7 @@ package struct Decoder: Sendable {
     let normed = workspace.normed
     let delta = workspace.delta.rows(rows)
     block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
+    if layer > 0 { context.inspect(hidden, at: .feedForward(layer: layer - 1)) }
     let table = workspace.rotaryTable.rows(rows)
     switch block.attention {
     case .grouped(let attention):
@@ -192,13 +197,16 @@ package struct Decoder: Sendable {
         projected: workspace.projected, heads: workspace.heads, workspace: &workspace.latent, into: delta,
         context)
     }
+    context.inspect(delta, at: .attention(layer: layer))
     block.postAttentionNorm?(delta, into: delta, context)
     block.feedForwardNorm(hidden, adding: delta, into: normed, context)
+    context.inspect(hidden, at: .attention(layer: layer))
     switch block.feedForward {
     case .dense(let network): network(normed, inner: workspace.inner, into: delta, context)
     case .mixture(let mixture):
       mixture(normed, workspace: &workspace.mixture, inner: workspace.inner, into: delta, context)
     }
+    context.inspect(delta, at: .feedForward(layer: layer))
     block.postFeedForwardNorm?(delta, into: delta, context)
   }
 

@@ -60,7 +60,9 @@ package struct Encoder: Sendable {
     workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
     embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
+    context.inspect(hidden, at: .embeddings)
     embeddingNorm(hidden, into: hidden, context)
+    context.inspect(hidden, at: .embeddings)
     let scale = 1 / Float(headDimension).squareRoot()
     for (index, block) in blocks.enumerated() {
       try cancellation.check()
@@ -70,11 +72,17 @@ package struct Encoder: Sendable {
         qkv: workspace.queryKeyValue, offsets: offsets, heads: heads, headDimension: headDimension,
         scale: scale, into: workspace.attention)
       block.attentionOutput(workspace.attention, into: workspace.projection, context)
+      context.inspect(workspace.projection, at: .attention(layer: index))
       block.attentionNorm(workspace.projection, residual: hidden, into: hidden, context)
+      context.inspect(hidden, at: .attention(layer: index))
       block.up(hidden, activation: .gelu, into: workspace.intermediate, context)
       block.down(workspace.intermediate, into: workspace.projection, context)
+      context.inspect(workspace.projection, at: .feedForward(layer: index))
       block.outputNorm(workspace.projection, residual: hidden, into: hidden, context)
+      context.inspect(hidden, at: .feedForward(layer: index))
     }
+    // The last block may have been given up half-way.
+    try cancellation.check()
     return hidden
   }
 

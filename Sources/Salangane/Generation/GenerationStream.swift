@@ -160,7 +160,7 @@ private final class Generation: @unchecked Sendable {
       return end(.maximumTokens, "")
     }
     let rest = Array(tokens[first...])
-    let choice = try await session.model.engine.run { step, workspace in
+    let choice = try await session.model.engine.explaining(sequence) { step, workspace in
       guard var memory = self.session.memory.value else { preconditionFailure("reuse() made it") }
       let hidden = try step.decoder.prefill(
         rest, cache: memory.cache, prompt: prompt, workspace: &workspace, context: step.context,
@@ -175,7 +175,7 @@ private final class Generation: @unchecked Sendable {
 
   private func step() async throws -> GenerationEvent {
     let token = lastToken
-    let choice = try await session.model.engine.run { step, workspace in
+    let choice = try await session.model.engine.explaining(sequence) { step, workspace in
       let cache = self.session.memory.value?.cache
       guard let cache else { preconditionFailure("begin() made it") }
       let hidden = try step.decoder.decode(
@@ -184,6 +184,11 @@ private final class Generation: @unchecked Sendable {
       return try self.choose(hidden, step, &workspace)
     }
     return take(choice)
+  }
+
+  /// The tokens that were run; for jobs.
+  private var sequence: @Sendable () -> [Int32] {
+    { [session] in session.memory.value?.tokens ?? [] }
   }
 
   /// Takes up the session's memory, or makes it.

@@ -8,11 +8,6 @@ import SalanganeTensors
 #else
   import Foundation
 #endif
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Writes a model with quantised weights, as a GGUF file.
 ///
@@ -117,7 +112,8 @@ public final class ModelQuantizer: Sendable {
   ///   `CancellationError`.
   public func write(to url: URL, progress: (@Sendable (Double) -> Void)? = nil) async throws {
     let path = try url.modelPath()
-    if let source = sources.first(where: { Self.isSameFile($0, path) }) {
+    let destination = FileIdentity(path)
+    if destination != nil, let source = sources.first(where: { FileIdentity($0) == destination }) {
       throw EmbeddingError.invalidOption(
         name: "destination", expectation: "another file than the source, found \(source)")
     }
@@ -147,13 +143,5 @@ public final class ModelQuantizer: Sendable {
         }
       }
     }
-  }
-
-  /// Whether two paths lead to one file.
-  private static func isSameFile(_ left: String, _ right: String) -> Bool {
-    var leftStatus = stat()
-    var rightStatus = stat()
-    guard stat(left, &leftStatus) == 0, stat(right, &rightStatus) == 0 else { return false }
-    return leftStatus.st_dev == rightStatus.st_dev && leftStatus.st_ino == rightStatus.st_ino
   }
 }
