@@ -1,3 +1,4 @@
+import SalanganeFiles
 import Synchronization
 
 #if canImport(Glibc)
@@ -24,11 +25,10 @@ package final class ComputeQueue: Sendable {
     var isStarted = false
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
   /// The process that the leader runs in; 0 before it was started.
   private let process = Atomic<Int32>(0)
   private let team = ThreadTeam()
-  private let signal = Signal()
 
   private init() {}
 
@@ -53,8 +53,10 @@ package final class ComputeQueue: Sendable {
           guard let (continuation, body) = request.begin() else { return }
           do {
             try cancellation.check()
+            let faults = MappedFiles.faults
             let result = try body(team, cancellation)
             try cancellation.check()
+            try MappedFiles.check(since: faults)
             continuation.resume(returning: result)
           } catch {
             // What a job makes of numbers that nobody finished computing isn't of interest.
@@ -86,11 +88,12 @@ package final class ComputeQueue: Sendable {
       return !state.isStarted
     }
     if mustStart { startLeader() }
-    signal.raise()
+    state.signal()
   }
 
-  private func nextJob() -> Job? {
-    state.withLock { state in
+  /// The next job, waited for.
+  private func nextJob() -> Job {
+    state.wait { state in
       guard state.head < state.jobs.count else {
         state.jobs.removeAll(keepingCapacity: true)
         state.head = 0
@@ -109,10 +112,7 @@ package final class ComputeQueue: Sendable {
   }
 
   fileprivate func lead() {
-    while true {
-      signal.wait()
-      while let job = nextJob() { job(team) }
-    }
+    while true { nextJob()(team) }
   }
 
   private func startLeader() {
@@ -168,7 +168,7 @@ private final class Request<Result: Sendable>: Sendable {
     case over
   }
 
-  private let state = Mutex(State.new)
+  private let state = Locked(State.new)
 
   /// Takes what the job's turn needs; false if the request was cancelled before.
   func wait(_ continuation: Continuation, for body: @escaping Body) -> Bool {
@@ -217,40 +217,5 @@ package final class Cancellation: Sendable {
   /// Throws `CancellationError` if the job is no longer wanted: called between layers.
   package func check() throws {
     if isCancelled { throw CancellationError() }
-  }
-}
-
-/// A flag that one thread raises and another sleeps on.
-///
-/// `@unchecked Sendable`: `isRaised` is only touched with `mutex` held.
-private final class Signal: @unchecked Sendable {
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private var isRaised = false
-
-  init() {
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
-  }
-
-  func raise() {
-    pthread_mutex_lock(mutex)
-    isRaised = true
-    pthread_cond_signal(condition)
-    pthread_mutex_unlock(mutex)
-  }
-
-  func wait() {
-    pthread_mutex_lock(mutex)
-    while !isRaised { pthread_cond_wait(condition, mutex) }
-    isRaised = false
-    pthread_mutex_unlock(mutex)
-  }
-
-  deinit {
-    pthread_cond_destroy(condition)
-    pthread_mutex_destroy(mutex)
-    condition.deallocate()
-    mutex.deallocate()
   }
 }

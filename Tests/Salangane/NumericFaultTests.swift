@@ -37,9 +37,8 @@ import Testing
     }
 
     /// What the model answers.
-    func answer(_ path: String) async throws -> [Float] {
+    func answer(_ path: String, _ options: ModelOptions = .init(threads: 2)) async throws -> [Float] {
       let url = URL(fileURLWithPath: path)
-      let options = ModelOptions(threads: 2)
       switch self {
       case .encoder, .decoderEmbedder:
         return try await Embedder(contentsOf: url, options: options)

@@ -1,7 +1,7 @@
 import Foundation
 import Salangane
+import SalanganeFiles
 import SalanganeTestSupport
-import Synchronization
 
 /// What a stress run has seen.
 struct StressReport: Sendable {
@@ -11,6 +11,8 @@ struct StressReport: Sendable {
   var failures: [String] = []
   /// Seconds from each cancellation to the return of its request.
   var cancellations: [Double] = []
+  /// The requests whose cancellations took more than 100 ms.
+  var slow: [String] = []
   /// Requests that were through before their cancellation came.
   var tooLate = 0
   /// Samples of the process, one a second.
@@ -51,7 +53,7 @@ final class StressRun: Sendable {
   private let seconds: Double
   private let isVerbose: Bool
   private let start = ContinuousClock.now
-  private let report = Mutex(StressReport())
+  private let report = Locked(StressReport())
 
   /// Prepares a run.
   ///
@@ -120,7 +122,9 @@ final class StressRun: Sendable {
       case .success(true): report.tooLate += 1
       case .success(false):
         report.failures.append("\(request.name): other bits though cancelled, seed \(seed)")
-      case .failure(is CancellationError): report.cancellations.append(latency)
+      case .failure(is CancellationError):
+        report.cancellations.append(latency)
+        if latency > 0.1 { report.slow.append("\(Int(latency * 1000)) ms: \(request.name)") }
       case .failure(let error): report.failures.append("\(request.name), cancelled: \(error), seed \(seed)")
       }
     }
@@ -164,8 +168,8 @@ extension StressReport {
     }
     lines.append(
       "\(cancellations.count) cancelled, \(tooLate) came too late; " + percentiles.joined(separator: ", "))
-    let slow = cancellations.filter { $0 > 0.1 }.count
-    lines.append("\(slow) cancellations took more than 100 ms")
+    lines.append("\(slow.count) cancellations took more than 100 ms")
+    lines += slow.prefix(20)
     if let threads = samples.map(\.threads).max() { lines.append("at most \(threads) threads") }
     let last = Int((samples.last?.seconds ?? 0) / 60)
     if last > 5, let fifth = memory(inMinute: 5), let end = memory(inMinute: last) {

@@ -132,7 +132,8 @@ package struct Decoder: Sendable {
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[rows, hidden]`.
   /// - Returns: `[rows, hidden]`, before the last norm, in the workspace's memory.
-  /// - Throws: `KVCacheError` if a cache can't hold the rows; `CancellationError` between two blocks.
+  /// - Throws: `KVCacheError` if a cache can't hold the rows; `ModelFileError` if the file with the embeddings shrank;
+  ///   `CancellationError` between two blocks.
   func hiddenStates(
     _ tokens: UnsafeBufferPointer<Int32>, spans: UnsafeBufferPointer<SequenceSpan>, panel: Int = .max,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
@@ -142,6 +143,7 @@ package struct Decoder: Sendable {
     for span in spans { try span.cache.reserve(span.start + span.count) }
     workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
+    try tokenEmbeddings.checkFile()
     embed(tokens, into: hidden, context)
     context.inspect(hidden, at: .embeddings)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }

@@ -51,7 +51,7 @@ package struct Encoder: Sendable {
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[tokens, hidden]`.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
-  /// - Throws: `CancellationError` between two blocks.
+  /// - Throws: `ModelFileError` if the file with the embeddings shrank; `CancellationError` between two blocks.
   package func hiddenStates(
     tokens: [Int32], offsets: [Int], typeIDs: [Int32]? = nil, workspace: inout EncoderWorkspace,
     context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
@@ -59,6 +59,7 @@ package struct Encoder: Sendable {
     precondition(offsets.first == 0 && offsets.last == tokens.count)
     workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
+    try tokenEmbeddings.checkFile()
     embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
     context.inspect(hidden, at: .embeddings)
     embeddingNorm(hidden, into: hidden, context)
