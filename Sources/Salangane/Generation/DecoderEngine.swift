@@ -119,6 +119,8 @@ final class DecoderEngine: Sendable {
       throw Self.translate(error, vocabularySize: decoder.vocabularySize)
     } catch KVCacheError.contextExceeded(let positions, let capacity) {
       throw GenerationError.promptTooLong(count: positions, contextLength: capacity)
+    } catch KVCacheError.outOfMemory(let bytes) {
+      throw GenerationError.outOfMemory(bytes: bytes)
     }
   }
 
