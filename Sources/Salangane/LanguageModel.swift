@@ -68,8 +68,10 @@ public final class LanguageModel: Sendable {
       return (
         engine: DecoderEngine(
           decoder, path: path, contextLength: memory.contextLength, cacheType: options.cacheType,
-          kernels: kernels,
-          threads: threads),
+          fingerprint: try ModelFingerprint(
+            checkpoint, options, usedExperts: decoder.configuration.mixture?.used ?? 0, kernels.instructionSet
+          ),
+          kernels: kernels, threads: threads),
         tokenizer: tokenizer, endTokens: endTokens
       )
     }
@@ -102,6 +104,15 @@ public final class LanguageModel: Sendable {
 
   /// A conversation with memory of its own.
   public func makeSession() -> Session { Session(self) }
+
+  /// A conversation with memory of its own, that shares what texts start with.
+  ///
+  /// - Parameter promptCache: What other sessions have read.
+  /// - Throws: `GenerationError.foreignPromptCache` for the cache of another model.
+  public func makeSession(promptCache: PromptCache) throws(GenerationError) -> Session {
+    guard promptCache.format == engine.promptCacheFormat else { throw .foreignPromptCache }
+    return Session(self, promptCache: promptCache)
+  }
 
   // MARK: Logits
 

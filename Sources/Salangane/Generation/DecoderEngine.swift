@@ -16,6 +16,8 @@ final class DecoderEngine: Sendable {
   let contextLength: Int
   /// How keys and values are stored.
   let cacheType: KVCacheType
+  /// What keys and values from elsewhere must have in common with this model's.
+  let promptCacheFormat: PromptCacheFormat
   private let path: String
 
   private let kernels: KernelTable
@@ -30,8 +32,9 @@ final class DecoderEngine: Sendable {
   }
 
   init(
-    _ decoder: Decoder, path: String, contextLength: Int, cacheType: KVCacheType, kernels: KernelTable,
-    threads: Int
+    _ decoder: Decoder, path: String, contextLength: Int, cacheType: KVCacheType,
+    fingerprint: ModelFingerprint,
+    kernels: KernelTable, threads: Int
   ) {
     self.decoder = decoder
     self.path = path
@@ -39,11 +42,17 @@ final class DecoderEngine: Sendable {
     self.cacheType = cacheType
     self.kernels = kernels
     self.threads = threads
+    promptCacheFormat = PromptCacheFormat(decoder, cacheType, fingerprint)
   }
 
   /// An empty cache for one sequence.
   func makeCache() -> KVCache {
     decoder.makeCache(cacheType.elementType, capacity: contextLength)
+  }
+
+  /// An empty memory of one session.
+  func makeMemory(sharing promptCache: PromptCache?) -> SessionMemory {
+    SessionMemory(cache: makeCache(), decoder: decoder, promptCache: promptCache)
   }
 
   /// What a job computes with.
