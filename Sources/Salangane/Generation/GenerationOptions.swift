@@ -85,8 +85,6 @@ public enum GenerationError: Error, Equatable, Sendable {
   case promptTooLong(count: Int, contextLength: Int)
   /// The model gave logits that aren't finite: its weights are damaged or overflow, where `fault` says.
   case notFinite(position: Int, fault: NumericFault? = nil)
-  /// The system doesn't give memory for the keys and values of further tokens.
-  case outOfMemory(bytes: Int)
   /// The session is still generating for another request.
   case sessionInUse
   /// The prompt cache is for another model, or for another way of running it.
@@ -107,8 +105,6 @@ extension GenerationError: CustomStringConvertible {
     case .notFinite(let position, let fault):
       "position \(position): expected finite logits, but the model's output holds NaN or infinity"
         + (fault.map { ": \($0)" } ?? "")
-    case .outOfMemory(let bytes):
-      "memory: expected \(bytes) more bytes for keys and values, which the system doesn't give"
     case .sessionInUse: "session: expected the previous generation to have ended"
     case .foreignPromptCache:
       "prompt cache: expected one for this model, with the same weights, kernels and options"
