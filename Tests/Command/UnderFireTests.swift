@@ -61,7 +61,9 @@ import Testing
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: weights)
     let gguf = directory.path("model.gguf")
     try FileManager.default.copyItem(atPath: TinyModel.gguf, toPath: gguf)
-    let before = try [weights, texts, gguf].map { try TestFiles.read($0) }
+    let language = directory.path("language.gguf")
+    try FileManager.default.copyItem(atPath: TestFiles.golden("rerankers/untied.gguf"), toPath: language)
+    let before = try [weights, texts, gguf, language].map { try TestFiles.read($0) }
     for arguments in [
       ["embed", "--model", model, "--input", texts, "--output", texts],
       ["embed", "--model", model, "a", "--output", weights],
@@ -69,15 +71,15 @@ import Testing
       ["embed", "--model", gguf, "a", "--output", gguf],
       ["embed", "--model", model, "--input", texts, "--reduce-fit", texts],
       ["embed", "--model", model, "--input", texts, "--reduce-fit", model + "/config.json"],
-      ["logits", "--model", gguf, "--tokens", "1", "--output", gguf],
+      ["logits", "--model", language, "--tokens", "1", "--output", language],
       ["quantize", gguf, gguf, "--type", "Q8_0"], ["quantize", model, weights, "--type", "Q8_0"],
     ] {
       let result = try await Command.run(arguments)
       #expect(result.status == 64, "\(arguments): \(result.errors)")
       #expect(result.errorLines.count == 1 && result.output.isEmpty, "\(result.errors)")
     }
-    #expect(try [weights, texts, gguf].map { try TestFiles.read($0) } == before)
-    #expect(try directory.names() == ["link", "model", "model.gguf", "texts"])
+    #expect(try [weights, texts, gguf, language].map { try TestFiles.read($0) } == before)
+    #expect(try directory.names() == ["language.gguf", "link", "model", "model.gguf", "texts"])
   }
 
   // In an emulator the limit ends the emulator.
