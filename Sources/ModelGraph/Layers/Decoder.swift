@@ -126,7 +126,7 @@ package struct Decoder: Sendable {
   ) -> KVCache {
     KVCache(
       layers: cacheLayers, elementType: elementType,
-      // What is rounded to half precision with weights that are rounded to far less needs no better.
+      // Beside weights that are rounded to far less, what is rounded to half precision needs no better.
       arithmetic: elementType != .f32 && isQuantized ? .integer : .float,
       capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
   }
@@ -156,8 +156,10 @@ package struct Decoder: Sendable {
     workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
     try tokenEmbeddings.checkFile()
+    context.begin(.embedding)
     embed(tokens, into: hidden, context)
     context.inspect(hidden, at: .embeddings)
+    context.begin(.position)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
     let panels = tokens.count > panel ? Self.panels(of: spans, rows: tokens.count, panel) : []
     for (layer, block) in blocks.enumerated() {
@@ -179,6 +181,7 @@ package struct Decoder: Sendable {
     }
     // The last block may have been given up half-way: its results mustn't count.
     try cancellation.check()
+    context.begin(.norm)
     let kernels = context.kernels
     let delta = workspace.delta
     context.parallel(tasks: hidden.rows) { row, _, _ in

@@ -60,6 +60,7 @@ package struct Encoder: Sendable {
     workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
     try tokenEmbeddings.checkFile()
+    context.begin(.embedding)
     embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
     context.inspect(hidden, at: .embeddings)
     embeddingNorm(hidden, into: hidden, context)
@@ -68,14 +69,18 @@ package struct Encoder: Sendable {
     for (index, block) in blocks.enumerated() {
       try cancellation.check()
       layerInputs?(index, hidden)
+      context.begin(.projection, reading: block.queryKeyValue.byteCount)
       block.queryKeyValue(hidden, into: workspace.queryKeyValue, context)
+      context.begin(.attention)
       context.bidirectionalAttention(
         qkv: workspace.queryKeyValue, offsets: offsets, heads: heads, headDimension: headDimension,
         scale: scale, into: workspace.attention)
+      context.begin(.projection, reading: block.attentionOutput.byteCount)
       block.attentionOutput(workspace.attention, into: workspace.projection, context)
       context.inspect(workspace.projection, at: .attention(layer: index))
       block.attentionNorm(workspace.projection, residual: hidden, into: hidden, context)
       context.inspect(hidden, at: .attention(layer: index))
+      context.begin(.feedForward, reading: block.up.byteCount + block.down.byteCount)
       block.up(hidden, activation: .gelu, into: workspace.intermediate, context)
       block.down(workspace.intermediate, into: workspace.projection, context)
       context.inspect(workspace.projection, at: .feedForward(layer: index))
