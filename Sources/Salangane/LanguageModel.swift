@@ -67,7 +67,7 @@ public final class LanguageModel: Sendable {
       let endTokens = try EndTokens(checkpoint, tokenizer).ids
       return (
         engine: DecoderEngine(
-          decoder, path: path, contextLength: memory.contextLength, cacheType: options.cacheType,
+          decoder, path: path, contextLength: memory.fittingLength, cacheType: options.cacheType,
           fingerprint: try ModelFingerprint(
             checkpoint, options, usedExperts: decoder.configuration.mixture?.used ?? 0, kernels.instructionSet
           ),

@@ -36,6 +36,9 @@ import Testing
       return (path, "model/model.safetensors")
     }
 
+    /// Whether the model keeps keys and values.
+    var generates: Bool { [.dense, .experts, .latent, .halves].contains(self) }
+
     /// What the model answers.
     func answer(_ path: String, _ options: ModelOptions = .init(threads: 2)) async throws -> [Float] {
       let url = URL(fileURLWithPath: path)
@@ -78,7 +81,12 @@ import Testing
   func everyTensor(model: Model, value: Float) async throws {
     let directory = try TemporaryDirectory()
     let (path, weights) = try await model.write(to: directory)
-    let expected = try await model.answer(path)
+    // Keys and values are stored in half precision, or as codes.
+    let options = (model.generates ? [KVCacheType.f16, .q8] : [.f16]).map {
+      ModelOptions(threads: 2, cacheType: $0)
+    }
+    var expected: [[Float]] = []
+    for option in options { expected.append(try await model.answer(path, option)) }
     let good = try directory.read(weights)
     let tensors = try Checkpoint(path: path).tensors
     var named = 0
@@ -86,25 +94,27 @@ import Testing
     for (number, stored) in tensors.enumerated() {
       // The first number of a row that is used, and one anywhere.
       guard let (offset, bytes) = Self.poison(stored, value, at: number * 7919) else { continue }
-      tried += 1
+      tried += options.count
       var bad = good
       bad.replaceSubrange(offset..<offset + bytes.count, with: bytes)
       try directory.write(bad, to: weights)
-      do {
-        let found = try await model.answer(path)
-        let isSame = found.elementsEqual(expected) { $0.bitPattern == $1.bitPattern }
-        #expect(isSame, "\(stored.name): neither refused nor without effect")
-      } catch let error as ModelFileError {
-        // Vectors of weights are looked at when they are loaded.
-        #expect(error.subject == stored.name, "\(error)")
-        named += 1
-      } catch EmbeddingError.notFinite(_, let fault), GenerationError.notFinite(_, let fault) {
-        #expect(fault?.tensor == stored.name, "\(fault as Any) for \(stored.name)")
-        if let layer = stored.name.split(separator: ".").lazy.compactMap({ Int($0) }).first {
-          let places: [NumericFault.Place] = [.attention(layer: layer), .feedForward(layer: layer)]
-          #expect(fault.map { places.contains($0.place) } == true, "\(fault as Any) for \(stored.name)")
+      for (option, expected) in zip(options, expected) {
+        do {
+          let found = try await model.answer(path, option)
+          let isSame = found.elementsEqual(expected) { $0.bitPattern == $1.bitPattern }
+          #expect(isSame, "\(stored.name): neither refused nor without effect, \(option.cacheType)")
+        } catch let error as ModelFileError {
+          // Vectors of weights are looked at when they are loaded.
+          #expect(error.subject == stored.name, "\(error)")
+          named += 1
+        } catch EmbeddingError.notFinite(_, let fault), GenerationError.notFinite(_, let fault) {
+          #expect(fault?.tensor == stored.name, "\(fault as Any) for \(stored.name)")
+          if let layer = stored.name.split(separator: ".").lazy.compactMap({ Int($0) }).first {
+            let places: [NumericFault.Place] = [.attention(layer: layer), .feedForward(layer: layer)]
+            #expect(fault.map { places.contains($0.place) } == true, "\(fault as Any) for \(stored.name)")
+          }
+          named += 1
         }
-        named += 1
       }
     }
     #expect(tried > 10 && named > tried / 2, "\(named) of \(tried) named")
