@@ -59,7 +59,8 @@ package struct Attention: Sendable {
     let half = rotary.dimension / 2
     let sineOffset = rotary.sineOffset
     context.parallel(
-      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask, scratchCount: KVCache.storeScratchCount(keyDimension: dimension)
+      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask,
+      scratchCount: KVCache.storeScratchCount(keyDimension: dimension)
     ) { task, _, scratch in
       var row = task * rowsPerTask
       let end = min(row + rowsPerTask, projected.rows)
