@@ -98,7 +98,8 @@ let package = Package(
       name: "SalanganeKernelsTests", dependencies: ["SalanganeKernels", "SalanganeTestSupport"],
       path: "Tests/Kernels"),
     .testTarget(
-      name: "SalanganeTensorsTests", dependencies: ["SalanganeTensors", "SalanganeTestSupport"],
+      name: "SalanganeTensorsTests",
+      dependencies: ["SalanganeFiles", "SalanganeTensors", "SalanganeTestSupport"],
       path: "Tests/Tensors"),
     .testTarget(
       name: "SalanganeTests",

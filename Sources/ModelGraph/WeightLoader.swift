@@ -80,9 +80,10 @@ package struct WeightLoader {
 
   /// To be called after each of `total` layers.
   ///
-  /// - Throws: `CancellationError` if the model is no longer wanted.
+  /// - Throws: `CancellationError` if the model is no longer wanted; `ModelFileError` if a mapped file has changed.
   package func finishedLayer(_ index: Int, of total: Int) throws {
     try cancellation.check()
+    if tally == nil { for file in checkpoint.files { try file.checkUnchanged() } }
     progress?(Double(index + 1) / Double(total))
   }
 

@@ -27,6 +27,9 @@ public struct ModelOptions: Sendable {
   public var contextLength: Int?
   /// How generation stores the keys and values of earlier tokens.
   public var cacheType: KVCacheType
+  /// The most bytes that the keys and values of one sequence may take: the context is shortened to what fits. nil for
+  /// what all of the process's memory leaves beside the weights.
+  public var cacheBytes: Int?
   /// How many experts of a mixture a token uses; nil for what the model was trained with.
   public var expertCount: Int?
 
@@ -35,7 +38,7 @@ public struct ModelOptions: Sendable {
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
     precision: WeightPrecision = .stored, repacksWeights: Bool = true, isMemoryMapped: Bool = true,
     batchTokens: Int = 4096, contextLength: Int? = nil, cacheType: KVCacheType = .f16,
-    expertCount: Int? = nil
+    cacheBytes: Int? = nil, expertCount: Int? = nil
   ) {
     self.threads = threads
     self.instructionSet = instructionSet
@@ -46,6 +49,7 @@ public struct ModelOptions: Sendable {
     self.batchTokens = batchTokens
     self.contextLength = contextLength
     self.cacheType = cacheType
+    self.cacheBytes = cacheBytes
     self.expertCount = expertCount
   }
 }

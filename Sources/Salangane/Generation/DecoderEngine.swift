@@ -18,6 +18,7 @@ final class DecoderEngine: Sendable {
   let cacheType: KVCacheType
   /// What keys and values from elsewhere must have in common with this model's.
   let promptCacheFormat: PromptCacheFormat
+  private let path: String
 
   private let kernels: KernelTable
   private let threads: Int
@@ -31,10 +32,12 @@ final class DecoderEngine: Sendable {
   }
 
   init(
-    _ decoder: Decoder, contextLength: Int, cacheType: KVCacheType, fingerprint: ModelFingerprint,
+    _ decoder: Decoder, path: String, contextLength: Int, cacheType: KVCacheType,
+    fingerprint: ModelFingerprint,
     kernels: KernelTable, threads: Int
   ) {
     self.decoder = decoder
+    self.path = path
     self.contextLength = contextLength
     self.cacheType = cacheType
     self.kernels = kernels
@@ -116,6 +119,7 @@ final class DecoderEngine: Sendable {
         workspace: DecoderWorkspace(for: decoder),
         scratch: FloatBuffer(count: decoder.vocabularySize + 16))
     self.memory.value = nil
+    memory.context.cancellation = cancellation
     defer { self.memory.value = memory }
     let step = Step(
       decoder: decoder, context: memory.context, cancellation: cancellation, scratch: memory.scratch.base)
@@ -136,6 +140,41 @@ final class DecoderEngine: Sendable {
     case .invalidToken(let id, _, _): .invalidToken(id: id, vocabularySize: vocabularySize)
     case .notFinite: .notFinite(position: 0)
     }
+  }
+}
+
+extension DecoderEngine {
+  /// Runs a job; if its logits aren't finite, the error says where that began.
+  ///
+  /// - Parameter tokens: The sequence as far as it has been run; asked for by a job.
+  func explaining<Result: Sendable>(
+    _ tokens: @escaping @Sendable () -> [Int32],
+    _ body: @escaping @Sendable (Step, inout DecoderWorkspace) throws -> Result
+  ) async throws -> Result {
+    do {
+      return try await run(body)
+    } catch GenerationError.notFinite(let position, nil) {
+      let fault = try await run { step, workspace in
+        try self.fault(in: tokens(), step, &workspace)
+      }
+      throw GenerationError.notFinite(position: position, fault: fault)
+    }
+  }
+
+  /// Runs a sequence once more to find out where its numbers stop being finite; nil if they don't.
+  private func fault(
+    in tokens: [Int32], _ step: Step, _ workspace: inout DecoderWorkspace
+  ) throws -> NumericFault? {
+    let finder = FaultFinder()
+    step.context.faultFinder = finder
+    defer { step.context.faultFinder = nil }
+    let hidden = try decoder.prefill(
+      tokens, cache: makeCache(), workspace: &workspace, context: step.context,
+      cancellation: step.cancellation)
+    if finder.place == nil, step.context.isFinite(decoder.logits(hidden, &workspace, step.context)) {
+      return nil
+    }
+    return try NumericFault(finder.place ?? .output, inModelAt: path, step.cancellation)
   }
 }
 

@@ -162,7 +162,7 @@ private final class Generation: @unchecked Sendable {
       return end(.maximumTokens, "")
     }
     let last = Array(tokens[first...])
-    let choice = try await session.model.engine.run { step, workspace in
+    let choice = try await session.model.engine.explaining(sequence) { step, workspace in
       guard var memory = self.session.memory.value else { preconditionFailure("reuse() made it") }
       let hidden = try step.decoder.prefill(
         last, cache: memory.cache, prompt: memory.promptEnd, workspace: &workspace, context: step.context,
@@ -177,7 +177,7 @@ private final class Generation: @unchecked Sendable {
 
   private func step() async throws -> GenerationEvent {
     let token = lastToken
-    let choice = try await session.model.engine.run { step, workspace in
+    let choice = try await session.model.engine.explaining(sequence) { step, workspace in
       let cache = self.session.memory.value?.cache
       guard let cache else { preconditionFailure("begin() made it") }
       let hidden = try step.decoder.decode(
@@ -186,6 +186,11 @@ private final class Generation: @unchecked Sendable {
       return try self.choose(hidden, step, &workspace)
     }
     return take(choice)
+  }
+
+  /// The tokens that were run; for jobs.
+  private var sequence: @Sendable () -> [Int32] {
+    { [session] in session.memory.value?.tokens ?? [] }
   }
 
   /// Takes up the session's memory, or makes it.
