@@ -1,0 +1,57 @@
+import SalanganeHostileInput
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// libFuzzer's own main function, to be called with a function that tries one input.
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+  _ count: UnsafeMutablePointer<CInt>,
+  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+  _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// What is fuzzed: libFuzzer's function takes no context. One thread runs it.
+nonisolated(unsafe) private var runner: HostileInputRunner?
+
+/// `salangane-fuzz KIND DIRECTORY GOLDENS [arguments of libFuzzer]`; Scripts/fuzz calls it.
+@main
+enum Fuzz {
+  static func main() {
+    let words = CommandLine.arguments
+    guard words.count >= 4, let kind = HostileInput(rawValue: words[1]) else {
+      let kinds = HostileInput.allCases.map(\.rawValue).joined(separator: ", ")
+      print("usage: salangane-fuzz KIND DIRECTORY GOLDENS [libFuzzer's arguments]; KIND is one of \(kinds)")
+      exit(64)
+    }
+    do {
+      runner = try HostileInputRunner(kind, directory: words[2], goldens: words[3])
+    } catch {
+      print("error: \(error)")
+      exit(66)
+    }
+    var arguments = ([words[0]] + words.dropFirst(4)).map { strdup($0) } + [nil]
+    var count = CInt(arguments.count - 1)
+    let status = arguments.withUnsafeMutableBufferPointer { buffer -> CInt in
+      var start = buffer.baseAddress
+      return withUnsafeMutablePointer(to: &start) { start in
+        runDriver(
+          &count,
+          UnsafeMutableRawPointer(start).assumingMemoryBound(
+            to: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?.self)
+        ) { data, size in
+          do {
+            _ = try runner?.run(Array(UnsafeBufferPointer(start: data, count: size)))
+          } catch {
+            fatalError("an error that isn't ours: \(error)")
+          }
+          return 0
+        }
+      }
+    }
+    exit(status)
+  }
+}
