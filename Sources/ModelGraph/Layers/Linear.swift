@@ -89,7 +89,7 @@ package struct Linear: Sendable {
   }
 
   /// Whether all weights are quantised.
-  private var isQuantized: Bool {
+  var isQuantized: Bool {
     runs.allSatisfy { if case .quantized = $0.weights { true } else { false } }
   }
 

@@ -16,6 +16,8 @@ final class DecoderEngine: Sendable {
   let contextLength: Int
   /// How keys and values are stored.
   let cacheType: KVCacheType
+  /// What keys and values from elsewhere must have in common with this model's.
+  let promptCacheFormat: PromptCacheFormat
 
   private let kernels: KernelTable
   private let threads: Int
@@ -29,18 +31,25 @@ final class DecoderEngine: Sendable {
   }
 
   init(
-    _ decoder: Decoder, contextLength: Int, cacheType: KVCacheType, kernels: KernelTable, threads: Int
+    _ decoder: Decoder, contextLength: Int, cacheType: KVCacheType, fingerprint: ModelFingerprint,
+    kernels: KernelTable, threads: Int
   ) {
     self.decoder = decoder
     self.contextLength = contextLength
     self.cacheType = cacheType
     self.kernels = kernels
     self.threads = threads
+    promptCacheFormat = PromptCacheFormat(decoder, cacheType, fingerprint)
   }
 
   /// An empty cache for one sequence.
   func makeCache() -> KVCache {
     decoder.makeCache(cacheType.elementType, capacity: contextLength)
+  }
+
+  /// An empty memory of one session.
+  func makeMemory(sharing promptCache: PromptCache?) -> SessionMemory {
+    SessionMemory(cache: makeCache(), decoder: decoder, promptCache: promptCache)
   }
 
   /// What a job computes with.
@@ -115,6 +124,8 @@ final class DecoderEngine: Sendable {
       throw Self.translate(error, vocabularySize: decoder.vocabularySize)
     } catch KVCacheError.contextExceeded(let positions, let capacity) {
       throw GenerationError.promptTooLong(count: positions, contextLength: capacity)
+    } catch KVCacheError.outOfMemory(let bytes) {
+      throw GenerationError.outOfMemory(bytes: bytes)
     }
   }
 

@@ -150,9 +150,8 @@ private final class Generation: @unchecked Sendable {
     summary.cachedTokens = try await reuse(tokens)
     // A job a chunk, so that other requests get their turns during a long prompt.
     var first = summary.cachedTokens
-    let prompt = tokens.count - first
     while tokens.count - first > Decoder.promptChunk {
-      try await read(Array(tokens[first..<first + Decoder.promptChunk]), of: prompt)
+      try await read(Array(tokens[first..<first + Decoder.promptChunk]))
       first += Decoder.promptChunk
     }
     guard options.maximumTokens != 0 else {
@@ -163,9 +162,9 @@ private final class Generation: @unchecked Sendable {
     let choice = try await session.model.engine.run { step, workspace in
       guard var memory = self.session.memory.value else { preconditionFailure("reuse() made it") }
       let hidden = try step.decoder.prefill(
-        rest, cache: memory.cache, prompt: prompt, workspace: &workspace, context: step.context,
+        rest, cache: memory.cache, prompt: memory.promptEnd, workspace: &workspace, context: step.context,
         cancellation: step.cancellation)
-      memory.tokens.append(contentsOf: rest)
+      memory.append(prompt: rest)
       self.session.memory.value = memory
       return try self.choose(hidden, step, &workspace)
     }
@@ -180,7 +179,7 @@ private final class Generation: @unchecked Sendable {
       guard let cache else { preconditionFailure("begin() made it") }
       let hidden = try step.decoder.decode(
         token, cache: cache, workspace: &workspace, context: step.context, cancellation: step.cancellation)
-      self.session.memory.value?.tokens.append(token)
+      self.session.memory.value?.append(generated: token)
       return try self.choose(hidden, step, &workspace)
     }
     return take(choice)
@@ -189,23 +188,23 @@ private final class Generation: @unchecked Sendable {
   /// Takes up the session's memory, or makes it.
   private func reuse(_ tokens: [Int32]) async throws -> Int {
     try await session.model.engine.run { [session] _, _ in
-      var memory = session.memory.value ?? SessionMemory(cache: session.model.engine.makeCache())
-      memory.tokens.reserveCapacity(tokens.count + 1024)
-      let shared = memory.keepPrefix(sharedWith: tokens)
-      session.memory.value = memory
-      return shared
+      var memory = session.memory.value ?? session.model.engine.makeMemory(sharing: session.promptCache)
+      // Without a second reference the memory isn't copied.
+      session.memory.value = nil
+      defer { session.memory.value = memory }
+      return try memory.begin(tokens)
     }
   }
 
-  /// Reads a part of a prompt of `prompt` tokens.
-  private func read(_ tokens: [Int32], of prompt: Int) async throws {
+  /// Reads a part of a prompt.
+  private func read(_ tokens: [Int32]) async throws {
     try await session.model.engine.run { [session] step, workspace in
-      guard let cache = session.memory.value?.cache else { preconditionFailure("reuse() made it") }
+      guard let memory = session.memory.value else { preconditionFailure("reuse() made it") }
       try step.decoder.run(
-        tokens, cache: cache, prompt: prompt, workspace: &workspace, context: step.context,
+        tokens, cache: memory.cache, prompt: memory.promptEnd, workspace: &workspace, context: step.context,
         cancellation: step.cancellation
       ) { _, _, _ in }
-      session.memory.value?.tokens.append(contentsOf: tokens)
+      session.memory.value?.append(prompt: tokens)
     }
   }
 
