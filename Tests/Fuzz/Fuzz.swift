@@ -17,11 +17,26 @@ private func runDriver(
 /// What is fuzzed: libFuzzer's function takes no context. One thread runs it.
 nonisolated(unsafe) private var runner: HostileInputRunner?
 
-/// `salangane-fuzz KIND DIRECTORY GOLDENS [arguments of libFuzzer]`; Scripts/fuzz calls it.
+/// `salangane-fuzz KIND DIRECTORY GOLDENS [arguments of libFuzzer]`, or `salangane-fuzz corpus DIRECTORY` for the corpus
+/// of malformed files; Scripts/fuzz calls it.
 @main
 enum Fuzz {
-  static func main() {
+  static func main() async throws {
     let words = CommandLine.arguments
+    if words.count == 3, words[1] == "corpus" {
+      let corpus = try MalformedCorpus(path: words[2])
+      var wrong = 0
+      let uses = try await corpus.check {
+        print($0)
+        wrong += 1
+      }
+      print("\(corpus.cases.count) cases, \(uses) uses, \(wrong) wrong")
+      exit(wrong == 0 ? 0 : 1)
+    }
+    fuzz(words)
+  }
+
+  private static func fuzz(_ words: [String]) -> Never {
     guard words.count >= 4, let kind = HostileInput(rawValue: words[1]) else {
       let kinds = HostileInput.allCases.map(\.rawValue).joined(separator: ", ")
       print("usage: salangane-fuzz KIND DIRECTORY GOLDENS [libFuzzer's arguments]; KIND is one of \(kinds)")

@@ -118,7 +118,9 @@ package final class HostileInputRunner {
       return .accepted
     } catch let error as ModelFileError {
       let message = error.description
-      guard message.utf8.count < 4000, !message.utf8.contains(where: { $0 < 0x20 }), message.hasPrefix(error.file) else {
+      guard message.utf8.count < 4000, !message.utf8.contains(where: { $0 < 0x20 }),
+        message.hasPrefix(error.file)
+      else {
         fatalError("a message that isn't one line: \(message)")
       }
       return .refused(message)
@@ -155,7 +157,8 @@ package final class HostileInputRunner {
     return (array.arrays ?? []).reduce(sum) { $0 &+ walk($1) }
   }
 
-  private static let text = "The bird's  way,\t[SEP] <|end|> 1234\n\n  éé e\u{301}\u{FDFA} 中文 鳥\u{1F426} abcd ab aaaa"
+  private static let text =
+    "The bird's  way,\t[SEP] <|end|> 1234\n\n  éé e\u{301}\u{FDFA} 中文 鳥\u{1F426} abcd ab aaaa"
 
   private func use(_ tokenizer: any TextTokenizer) throws {
     do {

@@ -12,17 +12,23 @@ extension HostileInput {
       switch self {
       case .gguf:
         names = [
-          "files/types.gguf", "rerankers/qwen3.gguf", "bert/wide-q4_0.gguf", "decoders/deepseek_v2_lite/model.gguf",
+          "files/types.gguf", "rerankers/qwen3.gguf", "bert/wide-q4_0.gguf",
+          "decoders/deepseek_v2_lite/model.gguf",
           "decoders/qwen3_moe/model.gguf", "sentencepiece/bpe.gguf", "sentencepiece/unigram.gguf",
         ]
       case .safetensors: names = ["files/types.safetensors", "decoders/deepseek_v3_fp8/model.safetensors"]
       case .configuration:
-        names = [
-          "qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "llama3", "chatglm", "glm4", "glm4_moe", "deepseek_v2",
-          "deepseek_v3", "qwen2_yarn",
-        ].map { "decoders/\($0)/config.json" } + ["bert/odd/config.json"]
+        names =
+          [
+            "qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "llama3", "chatglm", "glm4", "glm4_moe",
+            "deepseek_v2",
+            "deepseek_v3", "qwen2_yarn",
+          ].map { "decoders/\($0)/config.json" } + ["bert/odd/config.json"]
       case .index:
-        return [Array(#"{"metadata":{"total_size":1},"weight_map":{"model.norm.weight":"weights.safetensors"}}"#.utf8)]
+        return [
+          Array(
+            #"{"metadata":{"total_size":1},"weight_map":{"model.norm.weight":"weights.safetensors"}}"#.utf8)
+        ]
           + (try [index()])
       case .tokenizerJSON:
         names =
@@ -31,7 +37,9 @@ extension HostileInput {
             "sentencepiece/\($0)/tokenizer.json"
           }
       case .sentencePiece:
-        names = ["bpe", "unigram", "unigram-bytes", "bpe-unknown"].map { "sentencepiece/\($0)/tokenizer.model" }
+        names = ["bpe", "unigram", "unigram-bytes", "bpe-unknown"].map {
+          "sentencepiece/\($0)/tokenizer.model"
+        }
       case .wordPieceText, .bytePairText:
         return [
           "The swiftlet nests in a cave by the sea.", "[CLS] the [MASK] flies [SEP] <|end|> <|im_start|>",
@@ -92,7 +100,8 @@ extension HostileInput {
     }
     if Self.asked != nil {
       print(
-        "\(kind.rawValue): \(count) mutants, \(accepted) accepted; at most \(longest.seconds) s of the process's CPU time, number \(longest.number)")
+        "\(kind.rawValue): \(count) mutants, \(accepted) accepted; at most \(longest.seconds) s of the process's CPU time, number \(longest.number)"
+      )
     }
   }
 }
