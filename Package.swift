@@ -37,14 +37,14 @@ let kernelSettings: [SwiftSetting] = [
 // AddressSanitizer, and there is an executable for it. Nobody else's build has any of this.
 let isFuzzing = Context.environment["SALANGANE_FUZZ"] != nil
 let readerSettings: [SwiftSetting] =
-  isFuzzing ? [.unsafeFlags(["-sanitize=address", "-sanitize=fuzzer"])] : []
+  isFuzzing ? [.unsafeFlags(["-sanitize=address,fuzzer"])] : []
 let fuzzTargets: [Target] =
   isFuzzing
   ? [
     .executableTarget(
       name: "salangane-fuzz", dependencies: ["SalanganeHostileInput"], path: "Tests/Fuzz",
       swiftSettings: readerSettings,
-      linkerSettings: [.unsafeFlags(["-sanitize=address", "-sanitize=fuzzer"])])
+      linkerSettings: [.unsafeFlags(["-sanitize=address,fuzzer"])])
   ] : []
 
 let package = Package(

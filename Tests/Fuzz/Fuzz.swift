@@ -18,7 +18,7 @@ private func runDriver(
 nonisolated(unsafe) private var runner: HostileInputRunner?
 
 /// `salangane-fuzz KIND DIRECTORY GOLDENS [arguments of libFuzzer]`, or `salangane-fuzz corpus DIRECTORY` for the corpus
-/// of malformed files; Scripts/fuzz calls it.
+/// of malformed files, or `salangane-fuzz write-prompt-cache FILE GOLDENS` for a seed; Scripts/fuzz calls it.
 @main
 enum Fuzz {
   static func main() async throws {
@@ -33,17 +33,21 @@ enum Fuzz {
       print("\(corpus.cases.count) cases, \(uses) uses, \(wrong) wrong")
       exit(wrong == 0 ? 0 : 1)
     }
-    fuzz(words)
+    if words.count == 4, words[1] == "write-prompt-cache" {
+      try await HostileInputRunner.writePromptCache(to: words[2], goldens: words[3])
+      exit(0)
+    }
+    await fuzz(words)
   }
 
-  private static func fuzz(_ words: [String]) -> Never {
+  private static func fuzz(_ words: [String]) async -> Never {
     guard words.count >= 4, let kind = HostileInput(rawValue: words[1]) else {
       let kinds = HostileInput.allCases.map(\.rawValue).joined(separator: ", ")
       print("usage: salangane-fuzz KIND DIRECTORY GOLDENS [libFuzzer's arguments]; KIND is one of \(kinds)")
       exit(64)
     }
     do {
-      runner = try HostileInputRunner(kind, directory: words[2], goldens: words[3])
+      runner = try await HostileInputRunner(kind, directory: words[2], goldens: words[3])
     } catch {
       print("error: \(error)")
       exit(66)

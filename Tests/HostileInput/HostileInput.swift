@@ -2,6 +2,11 @@ import Salangane
 import SalanganeFiles
 import SalanganeTokenizers
 
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -28,6 +33,8 @@ package enum HostileInput: String, CaseIterable, Sendable {
   case wordPieceText = "wordpiece-text"
   /// A text for byte-level BPE.
   case bytePairText = "bpe-text"
+  /// A file of keys and values, as `PromptCache` saves it.
+  case promptCache = "prompt-cache"
 
   /// Whether it is a file that the input takes the place of, rather than a text.
   package var isFile: Bool { self != .wordPieceText && self != .bytePairText }
@@ -45,6 +52,7 @@ package final class HostileInputRunner {
   private let kind: HostileInput
   private let directory: String
   private let tokenizer: (any TextTokenizer)?
+  private let model: LanguageModel?
   private var count = 0
 
   /// Creates a runner.
@@ -54,7 +62,7 @@ package final class HostileInputRunner {
   ///   - directory: An empty directory that it may fill; one in memory is quickest.
   ///   - goldens: The directory `Tests/Goldens`.
   /// - Throws: `ModelFileError` for a tokenizer that can't be read, or a directory that can't be written.
-  package init(_ kind: HostileInput, directory: String, goldens: String) throws {
+  package init(_ kind: HostileInput, directory: String, goldens: String) async throws {
     self.kind = kind
     self.directory = directory
     switch kind {
@@ -62,6 +70,7 @@ package final class HostileInputRunner {
     case .bytePairText: tokenizer = try TokenizerLoader.load(path: goldens + "/tokenizers/qwen2")
     default: tokenizer = nil
     }
+    model = kind == .promptCache ? try await Self.cachedModel(goldens) : nil
     if kind == .safetensors { try write(Array(#"{"model_type":"none"}"#.utf8), to: "config.json") }
     if kind == .configuration || kind == .index {
       try write(FileBytes.contents(of: goldens + "/decoders/qwen3_moe/model.safetensors"), to: Self.weights)
@@ -72,6 +81,25 @@ package final class HostileInputRunner {
   }
 
   private static let weights = "weights.safetensors"
+
+  private static func cachedModel(_ goldens: String) async throws -> LanguageModel {
+    try await LanguageModel(
+      contentsOf: URL(fileURLWithPath: goldens + "/rerankers/qwen3.gguf"), options: .init(threads: 1))
+  }
+
+  /// A valid file of a prompt cache, with two blocks.
+  ///
+  /// - Parameters:
+  ///   - path: Where it is written.
+  ///   - goldens: The directory `Tests/Goldens`.
+  package static func writePromptCache(to path: String, goldens: String) async throws {
+    let model = try await cachedModel(goldens)
+    let cache = PromptCache(for: model, maximumBytes: 1 << 24)
+    let session = try model.makeSession(promptCache: cache)
+    let options = GenerationOptions(maximumTokens: 1)
+    for try await _ in session.generate(tokens: (0..<300).map { Int32($0 % 250) }, options: options) {}
+    try cache.save(to: URL(fileURLWithPath: path))
+  }
 
   private func path(_ name: String) -> String { directory + "/" + name }
 
@@ -114,6 +142,12 @@ package final class HostileInputRunner {
         try use(TokenizerLoader.load(path: directory))
       case .wordPieceText, .bytePairText:
         try encode(String(decoding: bytes, as: UTF8.self))
+      case .promptCache:
+        try write(bytes, to: "prompt.cache")
+        if let model {
+          _ = try PromptCache(
+            contentsOf: URL(fileURLWithPath: path("prompt.cache")), for: model, maximumBytes: 1 << 24)
+        }
       }
       return .accepted
     } catch let error as ModelFileError {

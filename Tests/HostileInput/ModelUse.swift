@@ -24,7 +24,7 @@ package enum ModelUse: String, Sendable, CaseIterable {
     } catch let error as ModelFileError {
       let status =
         switch error.kind {
-        case .malformed: 65
+        case .malformed, .foreign: 65
         case .missing, .unreadable: 66
         case .unsupported: 69
         }

@@ -7,7 +7,7 @@ import Testing
 extension HostileInput {
   /// Valid inputs of the kind, in Tests/Goldens.
   var originals: [[UInt8]] {
-    get throws {
+    get async throws {
       let names: [String]
       switch self {
       case .gguf:
@@ -46,6 +46,11 @@ extension HostileInput {
           "鳥 flies über the 海 🐦\u{200D}🔥", "tab\there \"quoted\" \\ back\r\n\r\n   x'S 1234567",
           String(repeating: "one ", count: 50), "\u{1}\u{7F}\u{85}\u{2028}x e\u{301}\u{FDFA}\u{1100}\u{1161}",
         ].map { Array($0.utf8) }
+      case .promptCache:
+        let directory = try TemporaryDirectory()
+        try await HostileInputRunner.writePromptCache(
+          to: directory.path("cache"), goldens: TestFiles.golden(""))
+        return [try directory.read("cache")]
       }
       return try names.map { try TestFiles.read(TestFiles.golden($0)) }
     }
@@ -69,11 +74,11 @@ extension HostileInput {
   private static let start = environment["SALANGANE_MUTANT_START"].flatMap { Int($0) } ?? 0
 
   @Test(arguments: HostileInput.allCases)
-  func areRefusedOrUsed(_ kind: HostileInput) throws {
-    let mutator = Mutator(try kind.originals, words: kind == .gguf ? [] : Mutator.jsonWords)
+  func areRefusedOrUsed(_ kind: HostileInput) async throws {
+    let mutator = Mutator(try await kind.originals, words: kind == .gguf || kind == .promptCache ? [] : Mutator.jsonWords)
     let directory = try TemporaryDirectory()
     let goldens = TestFiles.golden("")
-    let runner = try HostileInputRunner(kind, directory: directory.path, goldens: goldens)
+    let runner = try await HostileInputRunner(kind, directory: directory.path, goldens: goldens)
     // What the mutants are made of is valid, or they would show little.
     for original in mutator.originals where kind != .index {
       if case .refused(let message) = try runner.run(original), !message.contains("expected a tensor"),
@@ -96,7 +101,7 @@ extension HostileInput {
     // Both happen, or the mutants would test little.
     if kind.isFile {
       #expect(accepted < count, "all \(count) accepted")
-      #expect(accepted > 0 || kind == .index || kind == .configuration)
+      #expect(accepted > 0 || [.index, .configuration, .promptCache].contains(kind))
     }
     if Self.asked != nil {
       print(
