@@ -140,17 +140,14 @@ def with_key(architecture, key, kind, value):
 
 # MARK: tensors
 
-def tensor_case(architecture, tensor, name, spoil, status=65, message=None):
+def tensor_case(architecture, tensor, name, spoil, status=65, message=None, inspect=0):
+    """A model with such tensors is refused when it is run; `inspect` shows what is in the file."""
     def data():
         file = base(architecture)
         spoil(file)
         return file.bytes()
     return Case(f"gguf-{architecture}/{tensor}-{name}", single("model.gguf", data),
-                statuses(architecture, status, inspect=TENSOR_INSPECTION), tensor if message is None else message)
-
-
-# A model with such tensors is refused when it is run; `inspect` shows what is in the file.
-TENSOR_INSPECTION = 0
+                statuses(architecture, status, inspect=inspect), tensor if message is None else message)
 
 
 def without(name):
@@ -203,6 +200,8 @@ def tensor_cases():
             # What mixtures and latents may have instead is named in its place.
             message = "" if name in ("blk.0.attn_qkv.weight", "blk.0.attn_q_norm.weight", "blk.0.attn_kv_b.weight",
                                      "blk.0.attn_k_b.weight", "blk.0.attn_q_a.weight") else name
+            if name == "blk.1.ffn_up_exps.weight":
+                message = "blk.1.ffn_up"
             optional = name == "blk.0.attn_q_norm.weight" and architecture == "glm4moe"
             if not optional:
                 yield tensor_case(architecture, name, "missing", without(name), message=message)
@@ -210,7 +209,9 @@ def tensor_cases():
             if len(sizes) == 2 and sizes[0] != sizes[1] and file.tensor(name).kind in (0, 1, 30):
                 yield tensor_case(architecture, name, "transposed", transposed(name))
             if len(sizes) == 2 and file.tensor(name).kind in (0, 1, 30):
-                yield tensor_case(architecture, name, "flattened", flattened(name))
+                # Where no key does, the table says how many tokens there are.
+                counts = name == "token_embd.weight" and not file.has(f"{architecture}.vocab_size")
+                yield tensor_case(architecture, name, "flattened", flattened(name), inspect=65 if counts else 0)
             if len(sizes) == 1:
                 yield tensor_case(architecture, name, "one-value-too-many", widened(name))
         for kind, label, width in [(24, "int8", 1), (26, "int32", 4), (27, "int64", 8)]:

@@ -80,7 +80,7 @@ def byte_level_cases():
                put("tokens", ARRAY, gguf.array(ARRAY, [gguf.array(STRING, ["a"])])))
     yield case("token-twice", "only once", tokens(lambda items: items.__setitem__(3, "a")))
     yield case("token-all-the-same", "only once", tokens(lambda items: ["a"] * COUNT))
-    yield case("tokens-more-than-rows", "vocabulary", chain(
+    yield case("tokens-more-than-rows", "tokenizer: ", chain(
         tokens(lambda items: items + ["y", "z"]), types([1] * (COUNT + 2))), inspect=0, tokenize=0)
     yield case("types-missing", "", drop("token_type"), 0)
     yield case("types-too-few", "tokenizer.ggml.token_type", types([1] * (COUNT - 1)))

@@ -45,11 +45,12 @@ def model_cases():
     yield document("model-type-number", "model.type", putting("model.type", 1))
     yield document("model-type-unheard-of", "model", putting("model.type", "WordLevel"), 69)
     for name, vocabulary in [
-            ("array", ["a"]), ("null", None), ("text", "a"), ("id-text", {"a": "0"}), ("id-negative", {"a": -1}),
+            ("array", ["a"]), ("text", "a"), ("id-text", {"a": "0"}), ("id-negative", {"a": -1}),
             ("id-fraction", {"a": 0.5}), ("id-1e30", {"a": Raw("1e30")}), ("id-1e400", {"a": Raw("1e400")}),
             ("id-2^31", {"a": 1 << 31}), ("id-2000000000", {"a": 2_000_000_000}), ("id-2^63", {"a": 1 << 63}),
             ("id-twice", {"a": 0, "b": 0}), ("id-null", {"a": None}), ("id-object", {"a": {}})]:
         yield document(f"vocab-{name}", "model.vocab", putting("model.vocab", vocabulary))
+    yield document("vocab-null", "vocab", putting("model.vocab", None))
     yield document("vocab-missing", "vocab", putting("model.vocab", DELETE))
     yield document("token-twice", "only once", lambda value: put(value, "model.vocab", Raw('{"a":0,"b":1,"a":2}')))
     yield document("token-twice-with-an-escape", "only once",
@@ -137,7 +138,7 @@ def step_cases():
     special = {"SpecialToken": {"id": "x", "type_id": 0}}
     for name, single, pair, tokens in [
             ("without-text", [], [a, b], {}), ("of-B-alone", [a], [b], {}), ("of-C", [{"Sequence": {"id": "C"}}], [a, b], {}),
-            ("of-A-twice", [a, a], [a, b], {}), ("of-an-unknown-token", [special, a], [a, b], {}),
+("of-an-unknown-token", [special, a], [a, b], {}),
             ("of-an-id-out-of-range", [special, a], [a, b], {"x": {"id": "x", "ids": [4000], "tokens": ["x"]}}),
             ("of-a-negative-id", [special, a], [a, b], {"x": {"id": "x", "ids": [-1], "tokens": ["x"]}}),
             ("of-numbers", [1], [a, b], {}), ("null", None, None, {})]:
@@ -204,10 +205,14 @@ def sentencepiece_cases():
             return parts.write(directory)
         return Case(f"tokenizer.model/{name}", build, statuses(status), message)
     whole = proto.model()
+    pieces = [proto.piece("<unk>", 0, 2), proto.piece("\u2581", -1), proto.piece("a", -2), proto.piece("b", -3)]
+    assert whole.startswith(b"".join(pieces))
     yield model("valid", "", whole, 0)
     yield model("valid-unigram", "", proto.model(kind=1), 0)
     yield model("empty", "tokenizer.model", b"")
-    for count in range(1, len(whole), 9):
+    # A cut between two pieces leaves a smaller model.
+    ends = {len(b"".join(pieces[:count])) for count in range(len(pieces) + 1)}
+    for count in sorted(set(range(1, len(whole), 9)) - ends):
         yield model(f"cut-after-{count}-bytes", "tokenizer.model", whole[:count])
     yield model("length-2^62", "length", b"\x0a" + proto.varint(1 << 62))
     yield model("length-beyond-the-end", "length", b"\x0a\x7f")

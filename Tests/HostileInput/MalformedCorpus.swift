@@ -35,32 +35,32 @@ package struct MalformedCorpus: Sendable {
     cases = try JSONDecoder().decode([Case].self, from: Data(list))
   }
 
-  /// Puts every model to every use that it is for.
+  /// Puts a model to every use that it is for.
   ///
-  /// - Parameter report: Told what is wrong with what the library says of a model.
-  /// - Returns: How many uses there were.
+  /// - Parameter number: Its place in `cases`.
+  /// - Returns: What is wrong with what the library says of it, a line each.
   /// - Throws: What isn't an error of ours.
-  package func check(_ report: (String) -> Void) async throws -> Int {
-    var count = 0
-    for (number, model) in cases.enumerated() {
-      let location = model.path.hasPrefix("/") ? model.path : "\(path)/\(model.path)"
-      for use in ModelUse.allCases {
-        guard let status = model.statuses[use.rawValue] else { continue }
-        let found = try await use.result(path: location, mapped: number % 2 == 0)
-        count += 1
-        var faults: [String] = []
-        if found.status != status { faults.append("status \(found.status), expected \(status)") }
-        if found.status != 0 {
-          if !found.line.contains(model.message) { faults.append("expected it to name \(model.message)") }
-          if found.line.utf8.contains(where: { $0 < 0x20 }) || found.line.utf8.count > 1500 {
-            faults.append("expected one line")
-          }
-        }
-        if !faults.isEmpty {
-          report("\(model.name): \(use): \(faults.joined(separator: ", ")): \(found.line)")
+  package func faults(ofCase number: Int) async throws -> [String] {
+    let model = cases[number]
+    let location = model.path.hasPrefix("/") ? model.path : "\(path)/\(model.path)"
+    var lines: [String] = []
+    for use in ModelUse.allCases {
+      guard let status = model.statuses[use.rawValue] else { continue }
+      // Nobody has the memory to read a file of a terabyte.
+      let mapped = number % 2 == 0 || model.name.contains("sparse")
+      let found = try await use.result(path: location, mapped: mapped)
+      var faults: [String] = []
+      if found.status != status { faults.append("status \(found.status), expected \(status)") }
+      if found.status != 0 {
+        if !found.line.contains(model.message) { faults.append("expected it to name \(model.message)") }
+        if found.line.utf8.contains(where: { $0 < 0x20 }) || found.line.utf8.count > 1500 {
+          faults.append("expected one line")
         }
       }
+      if !faults.isEmpty {
+        lines.append("\(model.name): \(use): \(faults.joined(separator: ", ")): \(found.line)")
+      }
     }
-    return count
+    return lines
   }
 }

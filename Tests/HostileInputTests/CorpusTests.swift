@@ -42,7 +42,8 @@ import Testing
     // As many as there are promised to be.
     #expect(corpus.cases.count { $0.name.hasPrefix("gguf") } >= 300)
     #expect(corpus.cases.count { !$0.name.hasPrefix("gguf") } >= 250)
-    let uses = try await corpus.check { Issue.record("\($0)") }
-    #expect(uses > 2 * corpus.cases.count)
+    for number in corpus.cases.indices {
+      for fault in try await corpus.faults(ofCase: number) { Issue.record("\(fault)") }
+    }
   }
 }

@@ -75,7 +75,8 @@ extension HostileInput {
 
   @Test(arguments: HostileInput.allCases)
   func areRefusedOrUsed(_ kind: HostileInput) async throws {
-    let mutator = Mutator(try await kind.originals, words: kind == .gguf || kind == .promptCache ? [] : Mutator.jsonWords)
+    let mutator = Mutator(
+      try await kind.originals, words: kind == .gguf || kind == .promptCache ? [] : Mutator.jsonWords)
     let directory = try TemporaryDirectory()
     let goldens = TestFiles.golden("")
     let runner = try await HostileInputRunner(kind, directory: directory.path, goldens: goldens)
