@@ -151,13 +151,7 @@ package final class HostileInputRunner {
       }
       return .accepted
     } catch let error as ModelFileError {
-      let message = error.description
-      guard message.utf8.count < 4000, !message.utf8.contains(where: { $0 < 0x20 }),
-        message.hasPrefix(error.file)
-      else {
-        fatalError("a message that isn't one line: \(message)")
-      }
-      return .refused(message)
+      return .refused(line(error))
     } catch let error as TokenizerError {
       return .refused(error.description)
     } catch let error as EmbeddingError {
@@ -177,12 +171,40 @@ package final class HostileInputRunner {
       if let array = value.array { sum &+= Self.walk(array) }
     }
     withExtendedLifetime(sum) {}
-    if let metadata = checkpoint.gguf?.metadata, metadata["tokenizer.ggml.model"] != nil {
-      do { try use(TokenizerLoader.load(metadata)) } catch is ModelFileError {}
+    // Each of these is tried whatever becomes of the others.
+    if let metadata = checkpoint.gguf?.metadata {
+      do {
+        try use(TokenizerLoader.load(metadata))
+      } catch let error as ModelFileError {
+        try pass(error)
+      }
     }
-    try checkpoint.validateContents()
-    // Reads all that is small and finds the rest, but computes nothing.
-    _ = try ModelMemory(checkpoint, ModelOptions())
+    do {
+      try checkpoint.validateContents()
+    } catch {
+      try pass(error)
+    }
+    do {
+      // Reads all that is small and finds the rest, but computes nothing.
+      _ = try ModelMemory(checkpoint, ModelOptions())
+    } catch let error as ModelFileError {
+      try pass(error)
+    }
+  }
+
+  /// Throws an error if it is about the input: weights may well be those of a model that we don't have.
+  private func pass(_ error: ModelFileError) throws {
+    guard kind == .gguf || kind == .safetensors else { throw error }
+    _ = line(error)
+  }
+
+  /// The line that a user sees, checked to be one.
+  private func line(_ error: ModelFileError) -> String {
+    let line = error.description
+    guard line.utf8.count < 4000, !line.utf8.contains(where: { $0 < 0x20 }), line.hasPrefix(error.file) else {
+      fatalError("a message that isn't one line: \(line)")
+    }
+    return line
   }
 
   private static func walk(_ array: GGUFArray) -> Int {

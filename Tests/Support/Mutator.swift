@@ -30,17 +30,17 @@ public struct Mutator: Sendable {
     (1 << 63) - 1, 1 << 63, .max - 7, .max,
   ]
 
-  /// The mutant of a number: flips, truncations, splices, swapped and replaced lengths, up to four of them.
+  /// The mutant of a number: flips, truncations, splices, swapped and replaced lengths, up to three of them.
   public func mutant(_ number: Int) -> [UInt8] {
     var generator = SplitMix64(seed: UInt64(number))
     var bytes = originals[Int.random(in: 0..<originals.count, using: &generator)]
-    for _ in 0..<Int.random(in: 1...4, using: &generator) { mutate(&bytes, &generator) }
+    for _ in 0..<Int.random(in: 1...3, using: &generator) { mutate(&bytes, &generator) }
     return bytes
   }
 
   /// A place in `count` bytes: most that can be wrong lies at the start of a file.
   private func place(_ count: Int, _ generator: inout SplitMix64) -> Int {
-    let near = [64, 1024, 8192, count].randomElement(using: &generator)!
+    let near = [64, 1024, 8192, 8192, count, count].randomElement(using: &generator)!
     return Int.random(in: 0..<max(1, min(count, near)), using: &generator)
   }
 
