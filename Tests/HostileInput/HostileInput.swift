@@ -201,7 +201,7 @@ package final class HostileInputRunner {
   /// The line that a user sees, checked to be one.
   private func line(_ error: ModelFileError) -> String {
     let line = error.description
-    guard line.utf8.count < 4000, !line.utf8.contains(where: { $0 < 0x20 }), line.hasPrefix(error.file) else {
+    guard line.utf8.count < 4000, !line.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
       fatalError("a message that isn't one line: \(line)")
     }
     return line
