@@ -37,10 +37,14 @@ package struct Attention: Sendable {
     _ x: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
     table: Matrix, projected: Matrix, heads: Matrix, into out: Matrix, _ context: ComputeContext
   ) {
+    context.begin(.projection, reading: queryKeyValue.byteCount)
     queryKeyValue(x, into: projected, context)
+    context.begin(.position)
     prepare(projected, layer: layer, spans: spans, rotary: rotary, table: table, context)
+    context.begin(.attention, reading: spans.cachedBytes(layer: layer, window: window))
     context.causalAttention(
       queries: projected, spans: spans, layer: layer, shape: shape, scale: scale, window: window, into: heads)
+    context.begin(.projection, reading: output.byteCount)
     output(heads, into: out, context)
   }
 
@@ -55,7 +59,7 @@ package struct Attention: Sendable {
     let half = rotary.dimension / 2
     let sineOffset = rotary.sineOffset
     context.parallel(
-      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask, scratchCount: dimension
+      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask, scratchCount: KVCache.storeScratchCount(keyDimension: dimension)
     ) { task, _, scratch in
       var row = task * rowsPerTask
       let end = min(row + rowsPerTask, projected.rows)
@@ -78,6 +82,17 @@ package struct Attention: Sendable {
           row += 1
         }
       }
+    }
+  }
+}
+
+extension UnsafeBufferPointer<SequenceSpan> {
+  /// Bytes of keys and values that the rows of all spans see in a layer, each counted once.
+  func cachedBytes(layer: Int, window: Int?) -> Int {
+    reduce(0) { sum, span in
+      let positions = span.start + span.count
+      let seen = Swift.min(positions, window.map { $0 + span.count - 1 } ?? positions)
+      return sum + seen * span.cache.layers[layer].bytesPerPosition(span.cache.elementType)
     }
   }
 }

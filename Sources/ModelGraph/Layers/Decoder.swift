@@ -126,7 +126,7 @@ package struct Decoder: Sendable {
   ) -> KVCache {
     KVCache(
       layers: cacheLayers, elementType: elementType,
-      // What is rounded to half precision with weights that are rounded to far less needs no better.
+      // Beside weights that are rounded to far less, what is rounded to half precision needs no better.
       arithmetic: elementType != .f32 && isQuantized ? .integer : .float,
       capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
   }
@@ -154,7 +154,9 @@ package struct Decoder: Sendable {
     for span in spans { try span.cache.reserve(span.start + span.count) }
     workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
+    context.begin(.embedding)
     embed(tokens, into: hidden, context)
+    context.begin(.position)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
     let panels = tokens.count > panel ? Self.panels(of: spans, rows: tokens.count, panel) : []
     for (layer, block) in blocks.enumerated() {
@@ -174,6 +176,7 @@ package struct Decoder: Sendable {
         panel.spans.withUnsafeBufferPointer { run(block, layer, rows: panel.rows, $0, &workspace, context) }
       }
     }
+    context.begin(.norm)
     let kernels = context.kernels
     let delta = workspace.delta
     context.parallel(tasks: hidden.rows) { row, _, _ in

@@ -72,15 +72,22 @@ package struct LatentAttention: Sendable {
     table: Matrix, projected: Matrix, heads: Matrix, workspace: inout LatentWorkspace, into out: Matrix,
     _ context: ComputeContext
   ) {
+    context.begin(.projection, reading: down.byteCount)
     down(x, into: projected, context)
+    context.begin(.position)
     storeLatents(projected, layer: layer, spans: spans, rotary: rotary, table: table, context)
     var queries = projected
     if let query {
       workspace.queries.setRows(x.rows)
       queries = workspace.queries
+      context.begin(.projection, reading: query.up.byteCount)
       query.up(projected.firstColumns(query.up.inputs), into: queries, context)
     }
+    context.begin(.position)
     rotateQueries(queries, rotary: rotary, table: table, context)
+    context.begin(
+      .attention,
+      reading: spans.cachedBytes(layer: layer, window: nil) + keyUp.byteCount + valueUp.byteCount)
     var first = 0
     while first < spans.count {
       var end = first + 1
@@ -94,6 +101,7 @@ package struct LatentAttention: Sendable {
       }
       first = end
     }
+    context.begin(.projection, reading: output.byteCount)
     output(heads, into: out, context)
   }
 

@@ -24,6 +24,7 @@ package struct RMSNorm: Sendable {
   ) {
     precondition(x.columns == features && out.columns == x.columns && out.rows == x.rows)
     precondition(addend == nil || addend?.rows == x.rows && addend?.columns == x.columns)
+    context.begin(.norm)
     let kernels = context.kernels
     let rowsPerTask = 16
     context.parallel(tasks: (x.rows + rowsPerTask - 1) / rowsPerTask) { task, _, _ in

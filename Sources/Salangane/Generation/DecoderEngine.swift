@@ -144,11 +144,15 @@ public enum KVCacheType: String, CaseIterable, Sendable {
   case f32
   /// Rounded to half precision, 2 bytes a number.
   case f16
+  /// Rounded to 8 bits, with a scale for every 32 features of a key and for every value: somewhat more than a byte a
+  /// number.
+  case q8
 
   var elementType: KVCache.ElementType {
     switch self {
     case .f32: .f32
     case .f16: .f16
+    case .q8: .q8
     }
   }
 }

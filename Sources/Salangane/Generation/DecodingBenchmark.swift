@@ -49,6 +49,7 @@ package final class DecodingBenchmark: Sendable {
           token, cache: sequence, workspace: &workspace, context: step.context,
           cancellation: step.cancellation)
         let logits = step.decoder.logits(hidden, &workspace, step.context)
+        step.context.begin(.sampling)
         token = try step.choose(from: logits, with: &sampler, position: position).id
       }
     }
@@ -63,6 +64,7 @@ package final class DecodingBenchmark: Sendable {
       let depth = sequence.count
       defer { sequence.truncate(to: depth) }
       let start = ContinuousClock.now
+      defer { step.context.endOperation() }
       try body(step, &workspace, sequence)
       return (ContinuousClock.now - start) / .seconds(1)
     }

@@ -150,21 +150,24 @@ private final class Generation: @unchecked Sendable {
     summary.cachedTokens = try await reuse(tokens)
     // A job a chunk, so that other requests get their turns during a long prompt.
     var first = summary.cachedTokens
-    while tokens.count - first > Decoder.promptChunk {
-      try await read(Array(tokens[first..<first + Decoder.promptChunk]))
-      first += Decoder.promptChunk
+    // What nothing is generated from is still read, for prompts to come.
+    let rest = options.maximumTokens == 0 ? 0 : Decoder.promptChunk
+    while tokens.count - first > rest {
+      let end = min(first + Decoder.promptChunk, tokens.count)
+      try await read(Array(tokens[first..<end]))
+      first = end
     }
     guard options.maximumTokens != 0 else {
       summary.promptSeconds = elapsed()
       return end(.maximumTokens, "")
     }
-    let rest = Array(tokens[first...])
+    let last = Array(tokens[first...])
     let choice = try await session.model.engine.run { step, workspace in
       guard var memory = self.session.memory.value else { preconditionFailure("reuse() made it") }
       let hidden = try step.decoder.prefill(
-        rest, cache: memory.cache, prompt: memory.promptEnd, workspace: &workspace, context: step.context,
+        last, cache: memory.cache, prompt: memory.promptEnd, workspace: &workspace, context: step.context,
         cancellation: step.cancellation)
-      memory.append(prompt: rest)
+      memory.append(prompt: last)
       self.session.memory.value = memory
       return try self.choose(hidden, step, &workspace)
     }
