@@ -223,7 +223,7 @@ package final class HostileInputRunner {
         fatalError("an id that isn't in the vocabulary")
       }
       _ = try tokenizer.decode(ids)
-    } catch is TokenizerError {}
+    } catch {}
   }
 
   /// Encodes a text in several ways, and decodes it.

@@ -46,7 +46,7 @@ package enum ModelUse: String, Sendable, CaseIterable {
       do { _ = try ModelMemory(checkpoint, options) } catch is ModelFileError {}
     case .tokenize:
       let tokenizer = try TokenizerLoader.load(path: path)
-      do { _ = try tokenizer.decode(tokenizer.encode("abcd ab").ids) } catch is TokenizerError {}
+      do { _ = try tokenizer.decode(tokenizer.encode("abcd ab").ids) } catch {}
     case .embed:
       let embedder = try await Embedder(contentsOf: URL(fileURLWithPath: path), options: options)
       let values = try await embedder.embed(tokens: [[1, 2, 9]]).values
