@@ -1,5 +1,6 @@
 // What a user of the library meets in its signatures, so that one import is enough.
 
+@_exported import struct SalanganeFiles.FileLimits
 @_exported import struct SalanganeFiles.ModelFileError
 @_exported import enum SalanganeKernels.InstructionSet
 @_exported import struct SalanganeKernels.InstructionSetError

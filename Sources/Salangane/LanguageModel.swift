@@ -49,7 +49,7 @@ public final class LanguageModel: Sendable {
     let kernels = try KernelTable.table(for: options.instructionSet ?? .preferred)
     let threads = try options.validatedThreads()
     let loaded = try await ComputeQueue.shared.run { team, cancellation in
-      let checkpoint = try Checkpoint(path: path, options: .init(mapped: options.isMemoryMapped))
+      let checkpoint = try Checkpoint(path: path, options: options.opening)
       let architecture = try ArchitectureRegistry.decoder(for: checkpoint)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()

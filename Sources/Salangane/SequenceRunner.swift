@@ -51,7 +51,7 @@ final class SequenceRunner: Sendable {
     let threads = try options.validatedThreads()
     let batchTokens = try options.validatedBatchTokens()
     return try await ComputeQueue.shared.run { team, cancellation in
-      let checkpoint = try Checkpoint(path: path, options: .init(mapped: options.isMemoryMapped))
+      let checkpoint = try Checkpoint(path: path, options: options.opening)
       try options.checkExpertCount(checkpoint)
       let context = ComputeContext(team: team, threads: threads, kernels: kernels)
       context.cancellation = cancellation

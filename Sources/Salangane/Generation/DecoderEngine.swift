@@ -66,6 +66,7 @@ final class DecoderEngine: Sendable {
     func choose(
       from logits: Matrix, with sampler: inout Sampler, position: Int
     ) throws -> (id: Int32, logProbability: Float) {
+      context.begin(.sampling)
       guard context.isFinite(logits) else { throw GenerationError.notFinite(position: position) }
       let values = UnsafeMutableBufferPointer(start: logits.row(0), count: logits.columns)
       let normalizer = logNormalizer(UnsafeBufferPointer(values))

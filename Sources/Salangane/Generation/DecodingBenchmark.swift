@@ -49,7 +49,6 @@ package final class DecodingBenchmark: Sendable {
           token, cache: sequence, workspace: &workspace, context: step.context,
           cancellation: step.cancellation)
         let logits = step.decoder.logits(hidden, &workspace, step.context)
-        step.context.begin(.sampling)
         token = try step.choose(from: logits, with: &sampler, position: position).id
       }
     }
@@ -64,8 +63,8 @@ package final class DecodingBenchmark: Sendable {
       let depth = sequence.count
       defer { sequence.truncate(to: depth) }
       let start = ContinuousClock.now
-      defer { step.context.endOperation() }
       try body(step, &workspace, sequence)
+      step.context.endOperation()
       return (ContinuousClock.now - start) / .seconds(1)
     }
   }

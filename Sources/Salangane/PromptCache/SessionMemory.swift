@@ -82,9 +82,9 @@ struct SessionMemory {
   }
 
   /// Remembers a generated token that was run.
-  mutating func append(generated token: Int32) { append([token], expandedEnd: 0) }
+  mutating func append(generated token: Int32) { append(CollectionOfOne(token), expandedEnd: 0) }
 
-  private mutating func append(_ part: [Int32], expandedEnd: Int) {
+  private mutating func append(_ part: some Collection<Int32>, expandedEnd: Int) {
     for position in tokens.count..<tokens.count + part.count { isExpanded.append(position < expandedEnd) }
     tokens.append(contentsOf: part)
     share()
