@@ -1,3 +1,4 @@
+import SalanganeKernels
 import SalanganeTensors
 
 /// One block of a pre-norm transformer decoder: `h += attention(norm(h)); h += feedForward(norm(h))`, where
@@ -162,11 +163,8 @@ package struct Decoder: Sendable {
         panel.spans.withUnsafeBufferPointer { run(block, layer, rows: panel.rows, $0, &workspace, context) }
       }
     }
-    let kernels = context.kernels
-    let delta = workspace.delta
-    context.parallel(tasks: hidden.rows) { row, _, _ in
-      kernels.addInPlace(hidden.columns, delta.row(row), hidden.row(row))
-    }
+    let addition = RowAddition(kernels: context.kernels, addend: workspace.delta, sum: hidden)
+    context.parallel(tasks: hidden.rows, addition)
     return hidden
   }
 
@@ -228,6 +226,17 @@ package struct Decoder: Sendable {
         tokenEmbeddings.copyRow(Int(tokens[row]), to: hidden.row(row))
       }
     }
+  }
+}
+
+/// The sum of two matrices, row by row.
+private struct RowAddition: ScratchPhase {
+  let kernels: KernelTable
+  let addend: Matrix
+  let sum: Matrix
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    kernels.addInPlace(sum.columns, addend.row(task), sum.row(task))
   }
 }
 

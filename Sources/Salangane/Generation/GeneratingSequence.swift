@@ -1,0 +1,187 @@
+import SalanganeModelGraph
+import SalanganeTensors
+
+/// A text that is being generated, as one of the sequences of a `BatchScheduler`.
+///
+/// `@unchecked Sendable`: but for `next` and `leave`, which use the mailbox only, everything is called by the
+/// scheduler's turns, on the leading thread.
+final class GeneratingSequence: @unchecked Sendable {
+  /// Chooses its tokens.
+  let chooser: TokenChooser
+
+  private let session: Session
+  private let options: GenerationOptions
+  private let prompt: [Int32]
+  private let mailbox: GenerationMailbox
+  private let start: ContinuousClock.Instant
+  private var streamer: TextStreamer
+  private var isPrepared = false
+  /// How many tokens of the prompt have been read.
+  private var position = 0
+  /// How many rows of the current batch are its own.
+  private var rows = 0
+  /// The token that was chosen last, and not run yet.
+  private var lastToken: Int32 = 0
+  private var summary: GenerationSummary
+
+  /// Creates a sequence that hasn't read anything yet.
+  ///
+  /// - Parameters:
+  ///   - session: A session that was taken for it, and is freed when it ends.
+  ///   - prompt: Valid tokens, as many as there is room for.
+  ///   - options: Valid options.
+  init(_ session: Session, prompt: [Int32], options: GenerationOptions) {
+    self.session = session
+    self.prompt = prompt
+    self.options = options
+    start = .now
+    var sampler = Sampler(
+      options.sampling, vocabularySize: session.model.vocabularySize,
+      seed: options.sampling.seed ?? UInt64.random(in: .min ... .max))
+    for id in prompt { sampler.accept(id) }
+    chooser = TokenChooser(sampler)
+    streamer = TextStreamer(
+      session.model.tokenizer, stopStrings: options.stopStrings,
+      includesSpecialTokens: options.includesSpecialTokens)
+    summary = GenerationSummary(
+      stopReason: .maximumTokens, ids: [], text: "", promptTokens: prompt.count, cachedTokens: 0,
+      promptSeconds: 0, generationSeconds: 0)
+    mailbox = GenerationMailbox { session.end() }
+  }
+
+  // MARK: The reader's side
+
+  /// The next event; nil after the last.
+  ///
+  /// - Throws: What ended the generation, once.
+  func next() async throws -> GenerationEvent? {
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { reader in
+        if mailbox.read(reader) { session.model.scheduler.enter(self) }
+      }
+    } onCancel: {
+      leave()
+    }
+  }
+
+  /// Ends the generation, unless it has ended.
+  func leave() {
+    if mailbox.fail(CancellationError()) { session.model.scheduler.memberLeft() }
+  }
+
+  // MARK: The scheduler's side
+
+  /// Whether there is nothing more to do.
+  var hasEnded: Bool { mailbox.hasEnded }
+  /// Whether the prompt hasn't been read to its end.
+  var isReading: Bool { position < prompt.count }
+  /// Whether its latents are expanded, those of earlier tokens again with every part of the prompt: it should have few.
+  var needsLongParts: Bool {
+    session.model.engine.decoder.configuration.latent != nil
+      && LatentAttention.expandsLatents(ofPrompt: unsharedPrompt)
+  }
+
+  /// Tokens of the prompt that weren't there from an earlier turn.
+  private var unsharedPrompt: Int { prompt.count - summary.cachedTokens }
+
+  /// Takes up the session's memory, or makes it, unless that has happened.
+  func prepare() {
+    guard !isPrepared else { return }
+    isPrepared = true
+    var memory = session.memory.value ?? SessionMemory(cache: session.model.engine.makeCache())
+    // Without a second reference, the tokens aren't copied.
+    session.memory.value = nil
+    memory.tokens.reserveCapacity(prompt.count + 1024)
+    position = memory.keepPrefix(sharedWith: prompt)
+    summary.cachedTokens = position
+    session.memory.value = memory
+    guard options.maximumTokens == 0 else { return }
+    summary.promptSeconds = elapsed()
+    finish(.maximumTokens)
+  }
+
+  /// Adds its next rows to a batch: the token that was chosen last, or a part of the prompt.
+  ///
+  /// - Parameter most: The most rows, at least 1.
+  /// - Returns: Whether a token is to be chosen after them.
+  /// - Throws: `KVCacheError` if there is no room for them.
+  func addRows(to batch: inout DecoderBatch, most: Int) throws(KVCacheError) -> Bool {
+    guard let cache = session.memory.value?.cache else { preconditionFailure("prepare() made it") }
+    guard isReading else {
+      rows = 1
+      try cache.reserve(cache.count + 1)
+      batch.append(lastToken, cache: cache)
+      return true
+    }
+    rows = min(most, prompt.count - position)
+    try cache.reserve(cache.count + rows)
+    let isLast = position + rows == prompt.count
+    batch.append(
+      prompt[position..<position + rows], cache: cache, prompt: unsharedPrompt, wantsOutput: isLast)
+    return isLast
+  }
+
+  /// Notes that its rows have run.
+  func didRun() {
+    if isReading {
+      session.memory.value?.tokens.append(contentsOf: prompt[position..<position + rows])
+      position += rows
+    } else {
+      session.memory.value?.tokens.append(lastToken)
+    }
+  }
+
+  /// Ends the generation with an error.
+  func fail(_ error: any Error) { mailbox.fail(error) }
+
+  /// Makes an event of the token that was just chosen.
+  ///
+  /// - Returns: Whether the token is to be run now; if not, the sequence has ended, or waits for its reader.
+  func take() -> Bool {
+    // Whoever took the session in the meantime may have the same tokens.
+    guard !hasEnded else { return false }
+    guard let choice = chooser.choice else {
+      fail(GenerationError.notFinite(position: prompt.count + summary.ids.count - 1))
+      return false
+    }
+    if summary.ids.isEmpty { summary.promptSeconds = elapsed() }
+    if !options.ignoresEndOfSequence, session.model.endTokens.contains(choice.id) {
+      finish(.endOfSequence(choice.id), streamer.finish())
+      return false
+    }
+    lastToken = choice.id
+    summary.ids.append(choice.id)
+    var text = streamer.append(choice.id)
+    let reason = stopReason
+    if reason != nil, streamer.stopString == nil { text += streamer.finish() }
+    let piece = GeneratedText(text: text, ids: [choice.id], logProbabilities: [choice.logProbability])
+    if let reason {
+      finish(reason, piece)
+      return false
+    }
+    summary.text += text
+    return mailbox.put(.text(piece))
+  }
+
+  /// Why the text ends with the last token; nil if it goes on.
+  private var stopReason: GenerationSummary.StopReason? {
+    if let stop = streamer.stopString { return .stopString(stop) }
+    if summary.ids.count == options.maximumTokens { return .maximumTokens }
+    // The token just chosen has no place in the context any more.
+    return prompt.count + summary.ids.count > session.model.contextLength ? .contextFull : nil
+  }
+
+  /// Ends the text with what was held back.
+  private func finish(_ reason: GenerationSummary.StopReason, _ text: String) {
+    finish(reason, text.isEmpty ? nil : GeneratedText(text: text, ids: [], logProbabilities: []))
+  }
+
+  private func finish(_ reason: GenerationSummary.StopReason, _ piece: GeneratedText? = nil) {
+    summary.stopReason = reason
+    summary.text += piece?.text ?? ""
+    summary.generationSeconds = elapsed() - summary.promptSeconds
+    mailbox.end(with: (piece.map { [.text($0)] } ?? []) + [.finished(summary)])
+  }
+
+  private func elapsed() -> Double { (ContinuousClock.now - start) / .seconds(1) }
+}
