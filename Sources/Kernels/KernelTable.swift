@@ -1,3 +1,4 @@
+import Glibc
 @_exported import SalanganeKernelOperands
 #if arch(x86_64)
   import SalanganeKernelsAVX2
@@ -147,6 +148,11 @@ public struct KernelTable: Sendable {
 
   /// Rows of a packed panel of left-hand operands.
   public static let packedRows = 12
+
+  /// The most rows that are multiplied with quantised weights as they are packed; with more it pays to unpack the
+  /// weights.
+  public var vectorRows: Int { KernelTable.experiment ?? (instructionSet == .avx512 ? 16 : 3) }
+  nonisolated(unsafe) static let experiment: Int? = getenv("XROWS").flatMap { Int(String(cString: $0)) }
   /// Columns of a packed panel of right-hand operands.
   public static let packedColumns = 16
   /// The steps of depth that a matrix product sums up before it adds them to the sum of the steps before: a

@@ -33,6 +33,8 @@ public final class LanguageModel: Sendable {
 
   /// The most tokens of prompt and text together.
   public var contextLength: Int { engine.contextLength }
+  /// How much work all generations were so far.
+  package var generationWork: GenerationWork { scheduler.work }
   /// How many token ids there are; the columns of logits.
   public var vocabularySize: Int { engine.decoder.vocabularySize }
 

@@ -2,6 +2,14 @@ import SalanganeModelGraph
 import SalanganeTensors
 import Synchronization
 
+/// How much work generations were.
+package struct GenerationWork: Sendable {
+  /// How often the weights were gone through.
+  package var steps = 0
+  /// The most sequences that went together.
+  package var largest = 0
+}
+
 /// Runs the sequences that a model generates at the same time, together: all that are ready go through the weights
 /// in one batch, step by step, and each may join or leave between two steps.
 ///
@@ -23,6 +31,7 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
     var isQueued = false
     /// The sequences of the step that runs.
     var members: [GeneratingSequence] = []
+    var work = GenerationWork()
     var cancellation = Cancellation()
   }
 
@@ -68,6 +77,9 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
       state.cancellation.cancel()
     }
   }
+
+  /// What was done so far.
+  var work: GenerationWork { state.withLock { $0.work } }
 
   // MARK: Steps
 
@@ -130,6 +142,8 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
   private func run(_ team: ThreadTeam) {
     let cancellation = state.withLock { state in
       state.members += members
+      state.work.steps += 1
+      state.work.largest = max(state.work.largest, members.count)
       return state.cancellation
     }
     do {
