@@ -25,17 +25,10 @@ package func mergeAttention(
 ) {
   var first = 0
   while first < queries {
-    let before = load(maximum + first)
-    let new = load(chunkMaximum + first)
-    var largest = before
-    largest.replace(with: new, where: new .> before)
-    largest.replace(with: new, where: new .!= new)
-    // Where neither has seen a key there is nothing to subtract.
-    let offset = largest.replacing(with: Lanes(), where: largest .== Lanes(repeating: -.infinity))
-    let keep = exponential(before - offset)
-    let take = exponential(new - offset)
-    store(largest, maximum + first)
-    store(multiplyAdd(load(chunkTotal + first), take, load(total + first) * keep), total + first)
+    let factors = mergedState(
+      load(chunkMaximum + first), load(chunkTotal + first), maximum + first, total + first)
+    let keep = factors.keep
+    let take = factors.take
     let count = min(16, queries &- first)
     for lane in 0..<count {
       let row = output + ((first &+ lane) &* stride)
@@ -54,6 +47,52 @@ package func mergeAttention(
           multiplyAdd(loadPartial(chunk + column, rest, filler: 0), taken, value), row + column, rest)
       }
     }
+    first = first &+ 16
+  }
+}
+
+/// The maximum and the total of 16 queries with those of another chunk, and what output so far and the chunk's output
+/// are multiplied by.
+@inline(__always)
+private func mergedState(
+  _ new: Lanes, _ chunkTotal: Lanes, _ maximum: UnsafeMutablePointer<Float>,
+  _ total: UnsafeMutablePointer<Float>
+) -> (keep: Lanes, take: Lanes) {
+  let before = load(maximum)
+  var largest = before
+  largest.replace(with: new, where: new .> before)
+  largest.replace(with: new, where: new .!= new)
+  // Where neither has seen a key there is nothing to subtract.
+  let offset = largest.replacing(with: Lanes(), where: largest .== Lanes(repeating: -.infinity))
+  let keep = exponential(before - offset)
+  let take = exponential(new - offset)
+  store(largest, maximum)
+  store(multiplyAdd(chunkTotal, take, load(total) * keep), total)
+  return (keep, take)
+}
+
+/// The part of `mergeAttention` that is done once a query, for whoever merges outputs itself.
+///
+/// - Parameters:
+///   - queries: How many queries; all arrays have room for whole vectors of 16.
+///   - chunkMaximum: The largest scaled score of each query in the chunk.
+///   - chunkTotal: The sum of the exponentials.
+///   - maximum: The running maximum.
+///   - total: The running sum.
+///   - keep: What the running output is to be multiplied by.
+///   - take: What the chunk's output is to be multiplied by.
+@inline(never)
+package func attentionFactors(
+  _ queries: Int, _ chunkMaximum: UnsafePointer<Float>, _ chunkTotal: UnsafePointer<Float>,
+  _ maximum: UnsafeMutablePointer<Float>, _ total: UnsafeMutablePointer<Float>,
+  _ keep: UnsafeMutablePointer<Float>, _ take: UnsafeMutablePointer<Float>
+) {
+  var first = 0
+  while first < queries {
+    let factors = mergedState(
+      load(chunkMaximum + first), load(chunkTotal + first), maximum + first, total + first)
+    store(factors.keep, keep + first)
+    store(factors.take, take + first)
     first = first &+ 16
   }
 }

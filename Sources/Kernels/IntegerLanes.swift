@@ -90,3 +90,39 @@ typealias PartialSums = IntegerLanes
   for lane in 0..<16 { result = max(result, max(a[lane], b[lane])) }
   return result
 }
+
+/// The greater of two magnitudes, which are not negative as integers.
+@inline(__always) func greater(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> SIMD16<UInt32> {
+  var result = a
+  for lane in 0..<16 { result[lane] = max(a[lane], b[lane]) }
+  return result
+}
+
+/// The greater of two floats; which one it is if one is NaN is left open.
+@inline(__always) func greater(_ a: Lanes, _ b: Lanes) -> Lanes {
+  var result = a
+  for lane in 0..<16 { result[lane] = a[lane] > b[lane] ? a[lane] : b[lane] }
+  return result
+}
+
+/// The greatest of sixteen floats.
+@inline(__always) func greatest(_ lanes: Lanes) -> Float {
+  var result = lanes[0]
+  for lane in 1..<16 { result = lanes[lane] > result ? lanes[lane] : result }
+  return result
+}
+
+/// The greatest code of an attention's weight.
+@inline(__always) var greatestWeightCode: Float { 255 }
+
+/// For each of 16 outputs, 4 signed codes times the 4 bytes without a sign of a word, added.
+@inline(__always) func addWeighted(_ sums: IntegerLanes, _ values: Codes, _ word: UInt32) -> IntegerLanes {
+  let weights = unsafeBitCast(word, to: SIMD4<UInt8>.self)
+  let signed = unsafeBitCast(values, to: IntegerLanes.self)
+  var result = sums
+  for byte in 0..<4 {
+    let code = (signed &<< Int32(24 &- 8 &* byte)) &>> 24
+    result = result &+ code &* IntegerLanes(repeating: Int32(weights[byte]))
+  }
+  return result
+}

@@ -1,4 +1,3 @@
-import Glibc
 @_exported import SalanganeKernelOperands
 #if arch(x86_64)
   import SalanganeKernelsAVX2
@@ -78,6 +77,34 @@ public struct KernelTable: Sendable {
       Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Int,
       UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Int
     ) -> Void
+  /// The part of a merge that is done once a query (queries, chunkMaximum, chunkTotal, maximum, total, keep, take).
+  public typealias AttentionFactors =
+    @Sendable (
+      Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>,
+      UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>
+    ) -> Void
+  /// Keys as codes (features, keys, step, codes, scales).
+  public typealias IntegerKeys<Number> =
+    @Sendable (Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>) -> Void
+  /// Values as codes (positions, panels, values, stride, codes, scales).
+  public typealias IntegerValues<Number> =
+    @Sendable (
+      Int, Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+    ) -> Void
+  /// Weights of keys as codes (rows, scores, stride, scale, bounds, groups, valueScales, codes, codeScales, maximum,
+  /// total).
+  public typealias IntegerAttentionWeights =
+    @Sendable (
+      Int, UnsafeMutablePointer<Float>, Int, Float, UnsafePointer<Int32>, Int, UnsafePointer<Float>,
+      UnsafeMutablePointer<UInt32>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
+      UnsafeMutablePointer<Float>
+    ) -> Void
+  /// Values weighted by codes (rows, panels, groups, codes, values, codeScales, keep, take, out, outStride).
+  public typealias IntegerAttentionValues =
+    @Sendable (
+      Int, Int, Int, UnsafePointer<UInt32>, UnsafeRawPointer, UnsafePointer<Float>, UnsafePointer<Float>,
+      UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int
+    ) -> Void
   /// Rounding to half precision (count, x, out).
   public typealias RoundToHalf =
     @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
@@ -133,6 +160,20 @@ public struct KernelTable: Sendable {
   public var swigluRows: GatedRows
   /// A chunk of keys added to a running attention.
   public var mergeAttention: MergeAttention
+  /// The part of `mergeAttention` that is done once a query.
+  public var attentionFactors: AttentionFactors
+  /// The keys of 16 positions as codes.
+  public var integerKeysOfFloats: IntegerKeys<Float>
+  /// The same of keys in half precision.
+  public var integerKeysOfHalves: IntegerKeys<UInt16>
+  /// The values of some positions as codes.
+  public var integerValuesOfFloats: IntegerValues<Float>
+  /// The same of values in half precision.
+  public var integerValuesOfHalves: IntegerValues<UInt16>
+  /// The weights that queries give to a chunk of keys, as codes.
+  public var integerAttentionWeights: IntegerAttentionWeights
+  /// Values weighted by them, merged with what earlier chunks gave.
+  public var integerAttentionValues: IntegerAttentionValues
   /// Rounding to half precision.
   public var roundToHalf: RoundToHalf
   /// Half-precision numbers as floats.
@@ -151,8 +192,7 @@ public struct KernelTable: Sendable {
 
   /// The most rows that are multiplied with quantised weights as they are packed; with more it pays to unpack the
   /// weights.
-  public var vectorRows: Int { KernelTable.experiment ?? (instructionSet == .avx512 ? 16 : 3) }
-  nonisolated(unsafe) static let experiment: Int? = getenv("XROWS").flatMap { Int(String(cString: $0)) }
+  public var vectorRows: Int { instructionSet == .avx512 ? 16 : 3 }
   /// Columns of a packed panel of right-hand operands.
   public static let packedColumns = 16
   /// The steps of depth that a matrix product sums up before it adds them to the sum of the steps before: a
@@ -173,6 +213,13 @@ public struct KernelTable: Sendable {
     rotateRows: SalanganeKernels.rotateRows,
     swigluRows: SalanganeKernels.swigluRows,
     mergeAttention: SalanganeKernels.mergeAttention,
+    attentionFactors: SalanganeKernels.attentionFactors,
+    integerKeysOfFloats: SalanganeKernels.integerKeysOfFloats,
+    integerKeysOfHalves: SalanganeKernels.integerKeysOfHalves,
+    integerValuesOfFloats: SalanganeKernels.integerValuesOfFloats,
+    integerValuesOfHalves: SalanganeKernels.integerValuesOfHalves,
+    integerAttentionWeights: SalanganeKernels.integerAttentionWeights,
+    integerAttentionValues: SalanganeKernels.integerAttentionValues,
     roundToHalf: SalanganeKernels.roundToHalf,
     widenHalf: SalanganeKernels.widenHalf,
     allFinite: SalanganeKernels.allFinite,
@@ -194,6 +241,13 @@ public struct KernelTable: Sendable {
       rotateRows: SalanganeKernelsAVX2.rotateRows,
       swigluRows: SalanganeKernelsAVX2.swigluRows,
       mergeAttention: SalanganeKernelsAVX2.mergeAttention,
+      attentionFactors: SalanganeKernelsAVX2.attentionFactors,
+      integerKeysOfFloats: SalanganeKernelsAVX2.integerKeysOfFloats,
+      integerKeysOfHalves: SalanganeKernelsAVX2.integerKeysOfHalves,
+      integerValuesOfFloats: SalanganeKernelsAVX2.integerValuesOfFloats,
+      integerValuesOfHalves: SalanganeKernelsAVX2.integerValuesOfHalves,
+      integerAttentionWeights: SalanganeKernelsAVX2.integerAttentionWeights,
+      integerAttentionValues: SalanganeKernelsAVX2.integerAttentionValues,
       roundToHalf: SalanganeKernelsAVX2.roundToHalf,
       widenHalf: SalanganeKernelsAVX2.widenHalf,
       allFinite: SalanganeKernelsAVX2.allFinite,
@@ -214,6 +268,13 @@ public struct KernelTable: Sendable {
       rotateRows: SalanganeKernelsAVX512.rotateRows,
       swigluRows: SalanganeKernelsAVX512.swigluRows,
       mergeAttention: SalanganeKernelsAVX512.mergeAttention,
+      attentionFactors: SalanganeKernelsAVX512.attentionFactors,
+      integerKeysOfFloats: SalanganeKernelsAVX512.integerKeysOfFloats,
+      integerKeysOfHalves: SalanganeKernelsAVX512.integerKeysOfHalves,
+      integerValuesOfFloats: SalanganeKernelsAVX512.integerValuesOfFloats,
+      integerValuesOfHalves: SalanganeKernelsAVX512.integerValuesOfHalves,
+      integerAttentionWeights: SalanganeKernelsAVX512.integerAttentionWeights,
+      integerAttentionValues: SalanganeKernelsAVX512.integerAttentionValues,
       roundToHalf: SalanganeKernelsAVX512.roundToHalf,
       widenHalf: SalanganeKernelsAVX512.widenHalf,
       allFinite: SalanganeKernelsAVX512.allFinite,

@@ -141,4 +141,41 @@
       to: SIMD4<UInt32>.self)
     return max(max(four[0], four[1]), max(four[2], four[3]))
   }
+
+  /// The greater of two magnitudes.
+  @inline(__always) func greater(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> SIMD16<UInt32> {
+    let left = halves(a)
+    let right = halves(b)
+    return unsafeBitCast(
+      joined(_mm256_max_epu32(left.low, right.low), _mm256_max_epu32(left.high, right.high)),
+      to: SIMD16<UInt32>.self)
+  }
+
+  /// The greater of two floats; which one it is if one is NaN is left open.
+  @inline(__always) func greater(_ a: Lanes, _ b: Lanes) -> Lanes {
+    Lanes(
+      lowHalf: _mm256_max_ps(a.lowHalf, b.lowHalf), highHalf: _mm256_max_ps(a.highHalf, b.highHalf))
+  }
+
+  /// The greatest of sixteen floats.
+  @inline(__always) func greatest(_ lanes: Lanes) -> Float {
+    let eight = _mm256_max_ps(lanes.lowHalf, lanes.highHalf)
+    let four = _mm_max_ps(eight.lowHalf, eight.highHalf)
+    let first = four[0] > four[1] ? four[0] : four[1]
+    let second = four[2] > four[3] ? four[2] : four[3]
+    return first > second ? first : second
+  }
+
+  /// The greatest code of an attention's weight: the sum of two products by up to 127 has 16 bits.
+  @inline(__always) var greatestWeightCode: Float { 127 }
+
+  /// For each of 16 outputs, 4 signed codes times the 4 bytes without a sign of a word, added.
+  @inline(__always) func addWeighted(_ sums: IntegerLanes, _ values: Codes, _ word: UInt32) -> IntegerLanes {
+    let codes = halves(values)
+    let weights = broadcast(word)
+    return sums
+      &+ joined(
+        _mm256_madd_epi16(_mm256_maddubs_epi16(weights, codes.low), ones),
+        _mm256_madd_epi16(_mm256_maddubs_epi16(weights, codes.high), ones))
+  }
 #endif

@@ -78,4 +78,29 @@
     _mm512_reduce_max_epu32(
       _mm512_max_epu32(unsafeBitCast(a, to: SIMD8<Int64>.self), unsafeBitCast(b, to: SIMD8<Int64>.self)))
   }
+
+  /// The greater of two magnitudes.
+  @inline(__always) func greater(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> SIMD16<UInt32> {
+    unsafeBitCast(
+      _mm512_max_epu32(unsafeBitCast(a, to: SIMD8<Int64>.self), unsafeBitCast(b, to: SIMD8<Int64>.self)),
+      to: SIMD16<UInt32>.self)
+  }
+
+  /// The greater of two floats; which one it is if one is NaN is left open.
+  @inline(__always) func greater(_ a: Lanes, _ b: Lanes) -> Lanes { _mm512_max_ps(a, b) }
+
+  /// The greatest of sixteen floats.
+  @inline(__always) func greatest(_ lanes: Lanes) -> Float { _mm512_reduce_max_ps(lanes) }
+
+  /// The greatest code of an attention's weight.
+  @inline(__always) var greatestWeightCode: Float { 255 }
+
+  /// For each of 16 outputs, 4 signed codes times the 4 bytes without a sign of a word, added.
+  @inline(__always) func addWeighted(_ sums: IntegerLanes, _ values: Codes, _ word: UInt32) -> IntegerLanes {
+    unsafeBitCast(
+      _mm512_dpbusd_epi32(
+        unsafeBitCast(sums, to: SIMD8<Int64>.self),
+        unsafeBitCast(Codes(repeating: word), to: SIMD8<Int64>.self),
+        unsafeBitCast(values, to: SIMD8<Int64>.self)), to: IntegerLanes.self)
+  }
 #endif

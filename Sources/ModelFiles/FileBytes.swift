@@ -106,13 +106,16 @@ public final class FileBytes: @unchecked Sendable {
 }
 
 /// A regular file open for reading, closed with the object.
-final class FileDescriptor {
+package final class FileDescriptor {
   let path: String
   let number: CInt
   /// The size at the time of opening.
-  let size: Int
+  package let size: Int
 
-  init(openingRegularFile path: String) throws(ModelFileError) {
+  /// Opens a file.
+  ///
+  /// - Throws: `ModelFileError`: `missing`, or `unreadable` for anything that isn't a readable regular file.
+  package init(openingRegularFile path: String) throws(ModelFileError) {
     try FileSystem.check(path)
     // Without O_NONBLOCK, opening a FIFO waits for a writer.
     var number: CInt
@@ -157,17 +160,19 @@ final class FileDescriptor {
 
   /// Fills `buffer`, which is as large as the file was when it was opened.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(ModelFileError) {
+    try read(into: buffer, at: 0)
+    try expectUnchangedSize()
+  }
+
+  /// Fills `buffer` with the bytes from `offset` on.
+  ///
+  /// - Throws: `ModelFileError` of the kind `unreadable`, also if the file ends before.
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(ModelFileError) {
     var done = 0
     while done < buffer.count {
       // Linux never reads more than about 2 GiB at once.
       let wanted = min(buffer.count - done, 1 << 30)
-      #if canImport(Darwin)
-        let count = Darwin.read(number, buffer.baseAddress! + done, wanted)
-      #elseif canImport(Musl)
-        let count = Musl.read(number, buffer.baseAddress! + done, wanted)
-      #else
-        let count = Glibc.read(number, buffer.baseAddress! + done, wanted)
-      #endif
+      let count = pread(number, buffer.baseAddress! + done, wanted, off_t(offset + done))
       if count < 0 {
         if errno == EINTR { continue }
         throw failure("expected to read the file, found")
@@ -177,9 +182,9 @@ final class FileDescriptor {
     }
     guard done == buffer.count else {
       throw ModelFileError(
-        .unreadable, file: path, expectation: "expected \(buffer.count) bytes, found \(done): it shrank")
+        .unreadable, file: path,
+        expectation: "expected \(offset + buffer.count) bytes, found \(offset + done): it shrank")
     }
-    try expectUnchangedSize()
   }
 
   /// Checks that the file has the size it was opened with.

@@ -13,6 +13,8 @@ public struct ModelFileError: Error, Equatable, Sendable {
     case malformed
     /// The file is valid, but this library doesn't run what it holds (exit status 69).
     case unsupported
+    /// The file is whole, but belongs to another model, or to another way of running it (exit status 65).
+    case foreign
   }
 
   /// The kind of failure.

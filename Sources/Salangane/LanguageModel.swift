@@ -72,8 +72,11 @@ public final class LanguageModel: Sendable {
       let contextLength = try options.contextLength(upTo: decoder.contextLength)
       return (
         engine: DecoderEngine(
-          decoder, contextLength: contextLength, cacheType: options.cacheType, kernels: kernels,
-          threads: threads),
+          decoder, contextLength: contextLength, cacheType: options.cacheType,
+          fingerprint: try ModelFingerprint(
+            checkpoint, options, usedExperts: decoder.configuration.mixture?.used ?? 0, kernels.instructionSet
+          ),
+          kernels: kernels, threads: threads),
         tokenizer: tokenizer, endTokens: endTokens
       )
     }
@@ -107,6 +110,15 @@ public final class LanguageModel: Sendable {
 
   /// A conversation with memory of its own.
   public func makeSession() -> Session { Session(self) }
+
+  /// A conversation with memory of its own, that shares what texts start with.
+  ///
+  /// - Parameter promptCache: What other sessions have read.
+  /// - Throws: `GenerationError.foreignPromptCache` for the cache of another model.
+  public func makeSession(promptCache: PromptCache) throws(GenerationError) -> Session {
+    guard promptCache.format == engine.promptCacheFormat else { throw .foreignPromptCache }
+    return Session(self, promptCache: promptCache)
+  }
 
   // MARK: Logits
 

@@ -6,15 +6,21 @@ import Synchronization
 /// A sequence of generations that share their memory: what a new prompt has in common with what was read or
 /// written before isn't computed again.
 ///
-/// In a conversation, hand over the whole text so far with every turn.
+/// In a conversation, hand over the whole text so far with every turn. With a `PromptCache`, sessions also share what
+/// their texts start with.
 public final class Session: Sendable {
   let model: LanguageModel
   /// Keys and values, and the tokens that they belong to.
   let memory = LeaderState<SessionMemory?>(nil)
+  /// What other sessions have read; nil for none.
+  let promptCache: PromptCache?
 
   private let isBusy = Atomic<Bool>(false)
 
-  init(_ model: LanguageModel) { self.model = model }
+  init(_ model: LanguageModel, promptCache: PromptCache? = nil) {
+    self.model = model
+    self.promptCache = promptCache
+  }
 
   /// Continues a text.
   ///
@@ -44,24 +50,4 @@ public final class Session: Sendable {
 
   /// Frees the session for the next.
   func end() { isBusy.store(false, ordering: .releasing) }
-}
-
-/// What a session remembers.
-struct SessionMemory {
-  let cache: KVCache
-  /// The tokens whose keys and values the cache holds, at least; there may be one more.
-  var tokens: [Int32] = []
-
-  /// Forgets what a new prompt doesn't share.
-  ///
-  /// - Returns: How many tokens of the prompt are still there: all but one at most, since the last one's
-  ///   output is needed.
-  mutating func keepPrefix(sharedWith prompt: [Int32]) -> Int {
-    let most = min(tokens.count, cache.count, prompt.count - 1)
-    var shared = 0
-    while shared < most, tokens[shared] == prompt[shared] { shared += 1 }
-    cache.truncate(to: shared)
-    tokens.removeLast(tokens.count - shared)
-    return shared
-  }
 }

@@ -95,14 +95,17 @@ extension ComputeContext {
     guard let cache = spans.first?.cache else { return }
     let source = KeyValueSource(cache.layers[layer], cache.elementType, shape: shape, expansion: expansion)
     // What is expanded serves all the more queries.
-    var lanes = CausalScratch.mostLanes * (expansion == nil ? 1 : 2)
+    var lanes = cache.arithmetic == .integer ? CausalScratch.mostIntegerLanes : CausalScratch.mostLanes
+    if expansion != nil { lanes = 2 * CausalScratch.mostLanes }
     while lanes > CausalScratch.blockLanes,
       Self.taskCount(spans, shape, lanes: lanes) < threads * 4
     {
       lanes /= 2
     }
     let work = CausalWork(
-      kernels: kernels, layout: CausalScratch(shape: shape, source: source, lanes: lanes), source: source,
+      kernels: kernels,
+      layout: CausalScratch(
+        shape: shape, source: source, lanes: lanes, arithmetic: cache.arithmetic), source: source,
       shape: shape, spans: spans, lanes: lanes, layer: layer, scale: scale, window: window ?? .max,
       queries: queries, out: out)
     if expansion == nil, work.count < threads, work.mostBlocks > 1 {

@@ -6,6 +6,8 @@ struct CausalScratch {
   static let blockLanes = 32
   /// Queries of a task, whose state stays in the second-level cache.
   static let mostLanes = 256
+  /// The same for integers, whose keys and values take some time to become codes.
+  static let mostIntegerLanes = 512
 
   let dimension: Int
   let paddedDimension: Int
@@ -17,11 +19,13 @@ struct CausalScratch {
   let scores: Int
   let chunkOutput: Int
   let chunkRunning: Int
+  /// Where things lie if attention computes with integers; nil for floats.
+  let integers: IntegerScratch?
   /// The results so far.
   let state: Int
   let count: Int
 
-  init(shape: AttentionShape, source: KeyValueSource, lanes: Int) {
+  init(shape: AttentionShape, source: KeyValueSource, lanes: Int, arithmetic: AttentionArithmetic) {
     let chunk = KVCache.blockLength
     dimension = shape.headDimension
     paddedDimension = (shape.valueDimension + 15) & ~15
@@ -32,7 +36,12 @@ struct CausalScratch {
     scores = rawScores + KernelTable.packedRows * chunk
     chunkOutput = scores + chunk * Self.blockLanes
     chunkRunning = chunkOutput + Self.blockLanes * paddedDimension
-    state = chunkRunning + 3 * Self.blockLanes
+    let end = chunkRunning + 3 * Self.blockLanes
+    switch arithmetic {
+    case .float: integers = nil
+    case .integer: integers = IntegerScratch(shape: shape, start: gathered, lanes: lanes)
+    }
+    state = integers?.end ?? end
     count = state + AttentionState.count(lanes: lanes, columns: paddedDimension)
   }
 }
@@ -74,10 +83,10 @@ struct CausalHead {
   let queries: Matrix
   let out: Matrix
 
-  private func position(_ lane: Int) -> Int { span.start + lane / shape.groupSize }
+  func position(_ lane: Int) -> Int { span.start + lane / shape.groupSize }
 
   /// The first position that a query at `position` sees.
-  private func firstKey(_ position: Int) -> Int { position < window ? 0 : position - window + 1 }
+  func firstKey(_ position: Int) -> Int { position < window ? 0 : position - window + 1 }
 
   /// The blocks of the cache that the queries see.
   var blocks: Range<Int> {
@@ -91,6 +100,7 @@ struct CausalHead {
   ///   - blocks: The blocks.
   ///   - state: Where the results go, which begin with these blocks; with room for whole blocks of lanes.
   func run(blocks: Range<Int>, _ state: AttentionState) {
+    if let integers = layout.integers { return run(blocks: blocks, state, integers) }
     // Few queries are the left operand of the scores, many the right one: the same sums either way.
     let isNarrow = count <= KernelTable.packedRows
     let lanes = isNarrow ? 16 : (count + 31) & ~31

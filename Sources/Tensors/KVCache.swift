@@ -9,7 +9,8 @@ import SalanganeKernels
 /// The keys and values of the tokens that a sequence has seen, for attention by later ones.
 ///
 /// Positions are stored in blocks of `blockLength`, for all layers together; blocks are added as the
-/// sequence grows and never moved. In a block, a head's keys lie in panels of 16 positions with the 16
+/// sequence grows and never moved. Full blocks may be held by several caches at once: one that writes to such a
+/// block takes a copy of its own first. In a block, a head's keys lie in panels of 16 positions with the 16
 /// values of one feature side by side, so that they are the right operand of a product with queries, or the
 /// left one of a product from the other side; a head's values lie in rows, padded to whole vectors. Latents (of
 /// DeepSeek-V2's attention), whose leading features are the values too, lie in such rows only.
@@ -84,6 +85,8 @@ package final class KVCache {
   package let elementType: ElementType
   /// What each layer stores.
   package let layers: [LayerShape]
+  /// How attention computes with them.
+  package let arithmetic: AttentionArithmetic
   /// The most positions that the cache may hold.
   package let capacity: Int
   /// Whether layers share their memory: enough for sequences that run whole, once.
@@ -93,29 +96,33 @@ package final class KVCache {
 
   private let layerOffsets: [Int]
   private let blockBytes: Int
+  /// Where the blocks lie.
   private var blocks: [UnsafeMutableRawPointer] = []
+  /// Who holds them.
+  private var owners: [KVBlock] = []
 
   /// Creates an empty cache.
   ///
   /// - Parameters:
   ///   - layers: What each layer stores.
   ///   - elementType: How numbers are stored.
+  ///   - arithmetic: How attention computes with them.
   ///   - capacity: The most positions, normally the context length.
   ///   - isTransient: Whether every layer overwrites the one before it, for a sequence that runs whole and is
   ///     never continued, such as a text to embed.
   package init(
-    layers: [LayerShape], elementType: ElementType, capacity: Int, isTransient: Bool = false
+    layers: [LayerShape], elementType: ElementType, arithmetic: AttentionArithmetic = .float, capacity: Int,
+    isTransient: Bool = false
   ) {
     precondition(!layers.isEmpty && capacity > 0)
     self.layers = layers
     self.elementType = elementType
+    self.arithmetic = arithmetic
     self.capacity = capacity
     self.isTransient = isTransient
     (layerOffsets, blockBytes) = Self.layout(layers, elementType, isTransient: isTransient)
     blocks.reserveCapacity(min((capacity + Self.blockLength - 1) / Self.blockLength, 1 << 12))
   }
-
-  deinit { for block in blocks { free(block) } }
 
   private static func layout(
     _ layers: [LayerShape], _ elementType: ElementType, isTransient: Bool
@@ -150,16 +157,64 @@ package final class KVCache {
   /// - Throws: `KVCacheError` if that is more than `capacity`, or memory is short; the cache stays as it is.
   package func reserve(_ positions: Int) throws(KVCacheError) {
     guard positions <= capacity else { throw .contextExceeded(positions: positions, capacity: capacity) }
-    while blocks.count * Self.blockLength < positions {
-      var memory: UnsafeMutableRawPointer?
-      let alignment = blockBytes >= 2 << 20 ? 2 << 20 : 64
-      guard posix_memalign(&memory, alignment, blockBytes) == 0, let memory else {
-        throw .outOfMemory(bytes: blockBytes)
-      }
-      // Vectors are read whole: what lies behind the last position must be numbers.
-      memset(memory, 0, blockBytes)
-      blocks.append(memory)
+    try checkMemory(for: positions)
+    while blocks.count * Self.blockLength < positions { append(try KVBlock(byteCount: blockBytes)) }
+    // What is about to be written must be this cache's alone.
+    let end = (positions + Self.blockLength - 1) / Self.blockLength
+    for index in min(count / Self.blockLength, end)..<end where !isKnownUniquelyReferenced(&owners[index]) {
+      let copy = try owners[index].copy()
+      owners[index] = copy
+      blocks[index] = copy.base
     }
+  }
+
+  /// Checks that there is memory for the first `positions` positions.
+  ///
+  /// The system promises more than it has, and ends a process that takes it: what can't be had is refused before.
+  ///
+  /// - Throws: `KVCacheError.outOfMemory`.
+  package func checkMemory(for positions: Int) throws(KVCacheError) {
+    let missing = (positions + Self.blockLength - 1) / Self.blockLength - blocks.count
+    guard missing > 0, !isTransient else { return }
+    let (bytes, overflow) = missing.multipliedReportingOverflow(by: blockBytes)
+    // Asking takes longer than a small block is worth.
+    guard overflow || bytes >= 1 << 20 else { return }
+    guard !overflow, bytes <= SystemMemory.current.available else {
+      throw .outOfMemory(bytes: overflow ? .max : bytes)
+    }
+  }
+
+  private func append(_ block: KVBlock) {
+    owners.append(block)
+    blocks.append(block.base)
+  }
+
+  // MARK: Sharing
+
+  /// How many blocks are full.
+  package var fullBlocks: Int { count / Self.blockLength }
+
+  /// A full block, for others to hold too.
+  package func sharedBlock(_ index: Int) -> KVBlock {
+    precondition(!isTransient && index >= 0 && index < fullBlocks)
+    return owners[index]
+  }
+
+  /// Replaces all positions from a block on by full blocks of a cache of the same form.
+  ///
+  /// - Parameters:
+  ///   - shared: The blocks, which stay as they are.
+  ///   - first: The block that the first of them becomes; all before it are full.
+  package func adopt(_ shared: some Collection<KVBlock>, from first: Int) {
+    precondition(!isTransient && first >= 0 && first <= fullBlocks)
+    precondition((first + shared.count) * Self.blockLength <= capacity)
+    owners.removeSubrange(first...)
+    blocks.removeSubrange(first...)
+    for block in shared {
+      precondition(block.byteCount == blockBytes)
+      append(block)
+    }
+    count = owners.count * Self.blockLength
   }
 
   /// Counts positions that all layers have stored by now.

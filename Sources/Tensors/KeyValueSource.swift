@@ -98,6 +98,28 @@ struct KeyValueSource {
     }
   }
 
+  /// Features of the keys that are loaded.
+  var keyDimension: Int {
+    guard let expansion else { return layer.keyDimension }
+    return expansion.ownDimension + expansion.sharedDimension
+  }
+
+  /// Where keys in panels and values in rows lie in half precision; nil if they don't.
+  func halves(
+    of cache: KVCache, layer index: Int, head: Int, block: Int
+  ) -> (
+    keys: UnsafePointer<UInt16>, keyDimension: Int, values: UnsafePointer<UInt16>, valueStride: Int
+  )? {
+    guard !layer.isLatent, elementType == .f16 else { return nil }
+    return (
+      UnsafePointer(cache.keys(layer: index, head: head, block: block).assumingMemoryBound(to: UInt16.self)),
+      layer.keyDimension,
+      UnsafePointer(
+        cache.values(layer: index, head: head, block: block).assumingMemoryBound(to: UInt16.self)),
+      layer.valueStride
+    )
+  }
+
   /// To be called before the blocks of a head are loaded.
   func begin(head: Int, scratch: UnsafeMutablePointer<Float>, kernels: KernelTable) {
     guard let expansion else { return }

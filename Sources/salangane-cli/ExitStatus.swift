@@ -30,7 +30,7 @@ enum ExitStatus: Int32 {
     case let error as ModelFileError:
       switch error.kind {
       case .missing, .unreadable: self = .file
-      case .malformed: self = .data
+      case .malformed, .foreign: self = .data
       case .unsupported: self = .unsupported
       }
     case is InputError: self = .data

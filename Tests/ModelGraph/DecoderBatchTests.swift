@@ -9,8 +9,10 @@ import Testing
   /// Grouped attention with float weights and with a window, quantised weights, mixtures of experts, latents with and
   /// without experts, and all block formats.
   static let models =
-    ["qwen3", "qwen2_swa", "glm4", "qwen3_moe", "qwen2_moe", "deepseek_v2_lite", "deepseek_v3", "glm4_moe_lite"]
-    .map { DecoderGolden(name: $0, isGGUF: false) } + QuantizedGolden.all.map(\.golden)
+    [
+      "qwen3", "qwen2_swa", "glm4", "qwen3_moe", "qwen2_moe", "deepseek_v2_lite", "deepseek_v3",
+      "glm4_moe_lite",
+    ].map { DecoderGolden(name: $0, isGGUF: false) } + QuantizedGolden.all.map(\.golden)
 
   /// One of the sequences of a run.
   struct Sequence {
@@ -30,13 +32,14 @@ import Testing
     let isLong = session.decoder.configuration.latent != nil && Int.random(in: 0..<4, using: &random) == 0
     let prompt =
       isLong
-      ? min(LatentAttention.expandedRows + 5, most - 10) : Int.random(in: 1...min(160, most - 40), using: &random)
+      ? min(LatentAttention.expandedRows + 5, most - 10)
+      : Int.random(in: 1...min(160, most - 40), using: &random)
     let count = min(prompt + Int.random(in: 1...12, using: &random), most)
     let tokens = (0..<count).map { _ in Int32.random(in: 0..<vocabulary, using: &random) }
     let alone = session.decoder.makeCache(.f16)
     var logits = try session.logits(Array(tokens[..<prompt]), prompt: prompt, after: alone)
     for index in prompt..<count {
-      logits += try session.logits(Array(tokens[index...index]), prompt: 1, after: alone)
+      logits += try session.logits(Array(tokens[index...index]), prompt: 0, after: alone)
     }
     return Sequence(
       tokens: tokens, prompt: prompt, cache: session.decoder.makeCache(.f16), logits: logits)

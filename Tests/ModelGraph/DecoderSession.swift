@@ -83,14 +83,15 @@ final class DecoderSession {
 
   /// Runs parts of several sequences together.
   ///
-  /// - Parameter parts: The tokens of each, its cache, and how many tokens the prompt has of which they are a part (0
-  ///   for generated ones).
+  /// - Parameter parts: The tokens of each, its cache, and how many tokens the sequence has when the prompt of which they
+  ///   are a part has been read (0 for generated ones).
   /// - Returns: The logits of each part's last token, `[parts, vocabularySize]`.
   func logits(ofParts parts: [(tokens: ArraySlice<Int32>, cache: KVCache, prompt: Int)]) throws -> [Float] {
     var batch = DecoderBatch()
     for part in parts {
       try part.cache.reserve(part.cache.count + part.tokens.count)
-      batch.append(part.tokens, cache: part.cache, prompt: part.prompt)
+      batch.append(
+        part.tokens, cache: part.cache, expandedEnd: decoder.expandedEnd(ofPrompt: part.prompt))
     }
     let hidden = try decoder.run(batch, workspace: &workspace, context: context, cancellation: cancellation)
     return Self.values(decoder.logits(hidden, &workspace, context))

@@ -62,7 +62,9 @@ import Testing
 
   /// Attention of sequences that are cut into pieces, piece by piece, side by side.
   private func run(
-    _ set: InstructionSet, _ shape: Shape, threads: Int, qkv: [[Float]], piece: Int, type: KVCache.ElementType
+    _ set: InstructionSet, _ shape: Shape, threads: Int, qkv: [[Float]], piece: Int,
+    type: KVCache.ElementType,
+    arithmetic: AttentionArithmetic = .float
   ) throws -> [[Float]] {
     let team = ThreadTeam()
     defer { team.stop() }
@@ -77,7 +79,7 @@ import Testing
           + [
             .init(
               heads: shape.keyValueHeads, keyDimension: shape.dimension, valueDimension: shape.dimension)
-          ], elementType: type, capacity: 1 << 20)
+          ], elementType: type, arithmetic: arithmetic, capacity: 1 << 20)
     }
     var results = qkv.map { _ in [Float]() }
     let scratch = FloatBuffer(count: shape.dimension)
@@ -137,22 +139,55 @@ import Testing
     // Half precision: still the same bits however it is cut.
     let half = try run(set, shape, threads: 1, qkv: qkv, piece: 1000, type: .f16)
     #expect(try run(set, shape, threads: 2, qkv: qkv, piece: 5, type: .f16) == half)
+    #expect(errors(of: whole, qkv, shape).worst < 1e-5)
+    #expect(errors(of: half, qkv, shape).worst < 2e-2)
+  }
+
+  @Test(arguments: InstructionSet.available, shapes)
+  func integersStayNearDoublePrecision(set: InstructionSet, shape: Shape) throws {
+    var random = SplitMix64(seed: UInt64(shape.dimension))
+    let features = (shape.heads + 2 * shape.keyValueHeads) * shape.dimension
+    let lengths = [1, 300, 40]
+    let qkv = lengths.map { random.floats($0 * features, in: -2...2) }
+    for type in KVCache.ElementType.allCases {
+      let whole = try run(
+        set, shape, threads: 1, qkv: qkv, piece: 1000, type: type, arithmetic: .integer)
+      for (piece, threads) in [(1000, 2), (1, 1), (1, 2), (37, 2), (128, 3)] {
+        let other = try run(
+          set, shape, threads: threads, qkv: qkv, piece: piece, type: type, arithmetic: .integer)
+        #expect(whole == other, "pieces of \(piece), \(threads) threads")
+      }
+      // Scores have codes of 8 bits on both sides, and a standard deviation of up to 4.
+      let errors = errors(of: whole, qkv, shape)
+      #expect(errors.worst < 0.2)
+      #expect(errors.relative < 0.03)
+      #expect(errors.relative > 1e-4, "these aren't integers")
+    }
+  }
+
+  /// The largest difference from double precision, and the root of the squares' sum against that of the values.
+  private func errors(
+    of results: [[Float]], _ qkv: [[Float]], _ shape: Shape
+  ) -> (worst: Double, relative: Double) {
     var worst = 0.0
-    var worstHalf = 0.0
-    for (sequence, length) in lengths.enumerated() {
-      for position in stride(from: 0, to: length, by: 13) {
+    var squares = 0.0
+    var values = 0.0
+    let features = (shape.heads + 2 * shape.keyValueHeads) * shape.dimension
+    for (sequence, numbers) in qkv.enumerated() {
+      for position in stride(from: 0, to: numbers.count / features, by: 13) {
         for head in 0..<shape.heads {
-          let expected = reference(qkv[sequence], shape, position: position, head: head)
+          let expected = reference(numbers, shape, position: position, head: head)
           for (feature, value) in expected.enumerated() {
             let index = (position * shape.heads + head) * shape.dimension + feature
-            worst = max(worst, abs(Double(whole[sequence][index]) - value))
-            worstHalf = max(worstHalf, abs(Double(half[sequence][index]) - value))
+            let difference = Double(results[sequence][index]) - value
+            worst = max(worst, abs(difference))
+            squares += difference * difference
+            values += value * value
           }
         }
       }
     }
-    #expect(worst < 1e-5)
-    #expect(worstHalf < 2e-2)
+    return (worst, (squares / values).squareRoot())
   }
 
   private func reference(_ qkv: [Float], _ shape: Shape, position: Int, head: Int) -> [Double] {

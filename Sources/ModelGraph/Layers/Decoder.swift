@@ -44,6 +44,14 @@ package enum AttentionLayer: Sendable {
     }
   }
 
+  /// Whether the output projection has quantised weights.
+  fileprivate var isQuantized: Bool {
+    switch self {
+    case .grouped(let attention): attention.output.isQuantized
+    case .latent(let attention): attention.output.isQuantized
+    }
+  }
+
   /// Columns of the first product's result.
   fileprivate var projectedFeatures: Int {
     switch self {
@@ -100,6 +108,8 @@ package struct Decoder: Sendable {
   package var byteCount: Int {
     blocks.reduce(head?.byteCount ?? 0) { $0 + $1.attention.byteCount + $1.feedForward.byteCount }
   }
+  /// Whether the products of attentions have quantised weights.
+  package var isQuantized: Bool { blocks.contains { $0.attention.isQuantized } }
   /// Whether the model can give logits.
   package var hasHead: Bool { head != nil }
 
@@ -117,6 +127,8 @@ package struct Decoder: Sendable {
   ) -> KVCache {
     KVCache(
       layers: cacheLayers, elementType: elementType,
+      // What is rounded to half precision with weights that are rounded to far less needs no better.
+      arithmetic: elementType != .f32 && isQuantized ? .integer : .float,
       capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
   }
 

@@ -34,8 +34,8 @@ extension Decoder {
   /// - Parameters:
   ///   - tokens: Valid token ids, at least one.
   ///   - cache: The sequence's keys and values.
-  ///   - prompt: How many tokens the prompt has of which these are a part, without those that were in the cache
-  ///     before; nil if these are all.
+  ///   - prompt: How many tokens the sequence has when the prompt of which these are a part has been read, those in
+  ///     the cache included; nil if these are its end.
   ///   - chunk: The most rows that run together.
   ///   - workspace: Memory for the activations.
   ///   - layerInputs: Sees the hidden states before every block.
@@ -55,36 +55,57 @@ extension Decoder {
     guard end <= cache.capacity else {
       throw KVCacheError.contextExceeded(positions: end, capacity: cache.capacity)
     }
-    let expandsLatents = LatentAttention.expandsLatents(ofPrompt: prompt ?? tokens.count)
+    let expandedEnd = expandedEnd(ofPrompt: prompt ?? end)
     try tokens.withUnsafeBufferPointer { tokens in
       var first = 0
       while first < tokens.count {
         let count = min(chunk, tokens.count - first)
         let hidden = try step(
           UnsafeBufferPointer(rebasing: tokens[first..<first + count]), cache: cache,
-          expandsLatents: expandsLatents, workspace: &workspace, context: context,
-          cancellation: cancellation, layerInputs: layerInputs)
+          expandedEnd: expandedEnd, workspace: &workspace, context: context, cancellation: cancellation,
+          layerInputs: layerInputs)
         try body(first, hidden, &workspace)
         first += count
       }
     }
   }
 
-  /// One chunk.
+  /// The positions of a prompt whose latents are expanded are those before this one; 0 if there are no latents.
+  ///
+  /// - Parameter count: How many tokens the sequence has when the prompt has been read.
+  package func expandedEnd(ofPrompt count: Int) -> Int {
+    configuration.latent == nil ? 0 : LatentAttention.expandedEnd(ofPrompt: count)
+  }
+
+  /// One chunk, whose rows before the position `expandedEnd` expand latents.
   private func step(
-    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache, expandsLatents: Bool,
+    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache, expandedEnd: Int,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
     layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
-    let span = SequenceSpan(
-      cache: cache, firstRow: 0, count: tokens.count, start: cache.count, expandsLatents: expandsLatents)
-    let hidden = try withUnsafePointer(to: span) { span in
+    let span = SequenceSpan(cache: cache, firstRow: 0, count: tokens.count, start: cache.count)
+    let hidden = try withExpandedPart(of: span, before: expandedEnd) { spans in
       try hiddenStates(
-        tokens, spans: UnsafeBufferPointer(start: span, count: 1), workspace: &workspace, context: context,
-        cancellation: cancellation, layerInputs: layerInputs)
+        tokens, spans: spans, workspace: &workspace, context: context, cancellation: cancellation,
+        layerInputs: layerInputs)
     }
     cache.advance(by: tokens.count)
     return hidden
+  }
+
+  /// Calls `body` with the rows of a span that expand latents, and those behind them.
+  private func withExpandedPart<Result>(
+    of span: SequenceSpan, before end: Int, _ body: (UnsafeBufferPointer<SequenceSpan>) throws -> Result
+  ) rethrows -> Result {
+    let expanded = min(max(end - span.start, 0), span.count)
+    // Most have one part only, and cost no allocation.
+    if expanded == 0 {
+      return try withUnsafePointer(to: span) { try body(UnsafeBufferPointer(start: $0, count: 1)) }
+    }
+    let first = SequenceSpan(
+      cache: span.cache, firstRow: span.firstRow, count: expanded, start: span.start, expandsLatents: true)
+    let parts = [first, span.rows(expanded..<span.count)]
+    return try parts.prefix(expanded == span.count ? 1 : 2).withUnsafeBufferPointer(body)
   }
 
   /// Runs a prompt behind what the cache holds, or its last part.
@@ -195,12 +216,12 @@ extension Decoder {
     let caches = workspace.transientCaches
     var spans: [SequenceSpan] = []
     spans.reserveCapacity(offsets.count - 1)
+    var used = 0
     for (start, end) in zip(offsets, offsets.dropFirst()) where end > start {
-      if caches.value.count == spans.count { caches.value.append(makeCache(isTransient: true)) }
-      spans.append(
-        SequenceSpan(
-          cache: caches.value[spans.count], firstRow: start, count: end - start, start: 0,
-          expandsLatents: LatentAttention.expandsLatents(ofPrompt: end - start)))
+      if caches.value.count == used { caches.value.append(makeCache(isTransient: true)) }
+      let span = SequenceSpan(cache: caches.value[used], firstRow: start, count: end - start, start: 0)
+      used += 1
+      withExpandedPart(of: span, before: expandedEnd(ofPrompt: end - start)) { spans.append(contentsOf: $0) }
     }
     let hidden = try tokens.withUnsafeBufferPointer { tokens in
       try spans.withUnsafeBufferPointer { spans in

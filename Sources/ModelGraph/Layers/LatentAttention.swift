@@ -24,7 +24,11 @@ package struct LatentAttention: Sendable {
   /// The output projection.
   package let output: Linear
 
-  /// Rows from which on a prompt's latents are expanded.
+  /// Rows of a prompt that are expanded together: its latents are expanded for whole runs of so many positions,
+  /// counted from the sequence's start, and not for what is left at its end.
+  ///
+  /// So a row's form depends on its position and on where the prompt ends, but not on what was computed before.
+  /// Behind a long text the short end of a prompt doesn't expand all that is before it.
   ///
   /// Measured on four layers of GLM-4.7-Flash in Q4_K_M, with one thread: the whole prompt takes 1.17 times as long
   /// with expanded latents at 64 rows, 1.03 at 128, 0.92 at 256. Behind a long text the limit would be higher, since
@@ -33,10 +37,10 @@ package struct LatentAttention: Sendable {
   /// Rows whose queries meet latents together: bounds the memory for them.
   static let absorbedRows = 64
 
-  /// Whether a prompt's latents are expanded.
+  /// The positions of a prompt whose rows expand latents are those before this one.
   ///
-  /// - Parameter count: How many rows the prompt has, however it is cut.
-  package static func expandsLatents(ofPrompt count: Int) -> Bool { count >= expandedRows }
+  /// - Parameter count: How many tokens the sequence has when the prompt has been read, those before it included.
+  package static func expandedEnd(ofPrompt count: Int) -> Int { count / expandedRows * expandedRows }
 
   /// Columns of `projected`.
   package var projectedFeatures: Int { down.outputs }

@@ -123,7 +123,7 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
 
   private func isReady(_ sequence: GeneratingSequence) -> Bool {
     guard !sequence.hasEnded else { return false }
-    sequence.prepare()
+    do { try sequence.prepare() } catch { sequence.fail(engine.translate(error)) }
     return !sequence.hasEnded
   }
 

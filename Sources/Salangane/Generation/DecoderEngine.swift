@@ -10,6 +10,8 @@ final class DecoderEngine: Sendable {
   let contextLength: Int
   /// How keys and values are stored.
   let cacheType: KVCacheType
+  /// What keys and values from elsewhere must have in common with this model's.
+  let promptCacheFormat: PromptCacheFormat
 
   private let kernels: KernelTable
   private let threads: Int
@@ -22,13 +24,15 @@ final class DecoderEngine: Sendable {
   }
 
   init(
-    _ decoder: Decoder, contextLength: Int, cacheType: KVCacheType, kernels: KernelTable, threads: Int
+    _ decoder: Decoder, contextLength: Int, cacheType: KVCacheType, fingerprint: ModelFingerprint,
+    kernels: KernelTable, threads: Int
   ) {
     self.decoder = decoder
     self.contextLength = contextLength
     self.cacheType = cacheType
     self.kernels = kernels
     self.threads = threads
+    promptCacheFormat = PromptCacheFormat(decoder, cacheType, fingerprint)
   }
 
   /// Whether a job uses the engine's memory; to be asked on the leading thread.
@@ -37,6 +41,11 @@ final class DecoderEngine: Sendable {
   /// An empty cache for one sequence.
   func makeCache() -> KVCache {
     decoder.makeCache(cacheType.elementType, capacity: contextLength)
+  }
+
+  /// An empty memory of one session.
+  func makeMemory(sharing promptCache: PromptCache?) -> SessionMemory {
+    SessionMemory(cache: makeCache(), decoder: decoder, promptCache: promptCache)
   }
 
   /// What a job computes with.
@@ -107,6 +116,7 @@ final class DecoderEngine: Sendable {
     case DecoderError.notFinite: GenerationError.notFinite(position: 0)
     case KVCacheError.contextExceeded(let positions, let capacity):
       GenerationError.promptTooLong(count: positions, contextLength: capacity)
+    case KVCacheError.outOfMemory(let bytes): GenerationError.outOfMemory(bytes: bytes)
     default: error
     }
   }

@@ -75,26 +75,27 @@ final class GeneratingSequence: @unchecked Sendable {
   var hasEnded: Bool { mailbox.hasEnded }
   /// Whether the prompt hasn't been read to its end.
   var isReading: Bool { position < prompt.count }
-  /// Whether its latents are expanded, those of earlier tokens again with every part of the prompt: it should have few.
-  var needsLongParts: Bool {
-    session.model.engine.decoder.configuration.latent != nil
-      && LatentAttention.expandsLatents(ofPrompt: unsharedPrompt)
+  /// Whether its next rows expand latents, those of earlier tokens again with every part of the prompt: it should have
+  /// few.
+  var needsLongParts: Bool { position < expandedEnd }
+
+  /// The positions of the prompt whose rows expand latents are those before this one.
+  private var expandedEnd: Int {
+    session.model.engine.decoder.expandedEnd(ofPrompt: session.memory.value?.promptEnd ?? 0)
   }
 
-  /// Tokens of the prompt that weren't there from an earlier turn.
-  private var unsharedPrompt: Int { prompt.count - summary.cachedTokens }
-
   /// Takes up the session's memory, or makes it, unless that has happened.
-  func prepare() {
+  ///
+  /// - Throws: `KVCacheError.outOfMemory` if there is no memory for the prompt.
+  func prepare() throws(KVCacheError) {
     guard !isPrepared else { return }
     isPrepared = true
-    var memory = session.memory.value ?? SessionMemory(cache: session.model.engine.makeCache())
-    // Without a second reference, the tokens aren't copied.
+    var memory = session.memory.value ?? session.model.engine.makeMemory(sharing: session.promptCache)
+    // Without a second reference the memory isn't copied.
     session.memory.value = nil
-    memory.tokens.reserveCapacity(prompt.count + 1024)
-    position = memory.keepPrefix(sharedWith: prompt)
+    defer { session.memory.value = memory }
+    position = try memory.begin(prompt)
     summary.cachedTokens = position
-    session.memory.value = memory
     guard options.maximumTokens == 0 else { return }
     summary.promptSeconds = elapsed()
     finish(.maximumTokens)
@@ -117,17 +118,17 @@ final class GeneratingSequence: @unchecked Sendable {
     try cache.reserve(cache.count + rows)
     let isLast = position + rows == prompt.count
     batch.append(
-      prompt[position..<position + rows], cache: cache, prompt: unsharedPrompt, wantsOutput: isLast)
+      prompt[position..<position + rows], cache: cache, expandedEnd: expandedEnd, wantsOutput: isLast)
     return isLast
   }
 
   /// Notes that its rows have run.
   func didRun() {
     if isReading {
-      session.memory.value?.tokens.append(contentsOf: prompt[position..<position + rows])
+      session.memory.value?.append(prompt: prompt[position..<position + rows])
       position += rows
     } else {
-      session.memory.value?.tokens.append(lastToken)
+      session.memory.value?.append(generated: lastToken)
     }
   }
 

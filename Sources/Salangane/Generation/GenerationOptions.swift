@@ -65,7 +65,7 @@ public struct GenerationSummary: Sendable, Equatable {
   public var text: String
   /// Tokens of the prompt.
   public var promptTokens: Int
-  /// Tokens of the prompt whose keys and values were still there from an earlier turn.
+  /// Tokens of the prompt whose keys and values were there already: from an earlier turn, or in a prompt cache.
   public var cachedTokens: Int
   /// Seconds from the start to the first token's logits.
   public var promptSeconds: Double
@@ -87,6 +87,10 @@ public enum GenerationError: Error, Equatable, Sendable {
   case notFinite(position: Int)
   /// The session is still generating for another request.
   case sessionInUse
+  /// The prompt cache is for another model, or for another way of running it.
+  case foreignPromptCache
+  /// There is no memory for the keys and values.
+  case outOfMemory(bytes: Int)
 }
 
 extension GenerationError: CustomStringConvertible {
@@ -101,6 +105,10 @@ extension GenerationError: CustomStringConvertible {
     case .notFinite(let position):
       "position \(position): expected finite logits, but the model's output holds NaN or infinity"
     case .sessionInUse: "session: expected the previous generation to have ended"
+    case .foreignPromptCache:
+      "prompt cache: expected one for this model, with the same weights, kernels and options"
+    case .outOfMemory(let bytes):
+      "keys and values: expected \(bytes.formattedBytes) of memory, found less"
     }
   }
 }

@@ -7,7 +7,8 @@ struct Generate: AsyncParsableCommand {
     abstract: "Continues a text, or a sequence of tokens.",
     discussion: """
       Prints the text as it comes. Without --temperature the most probable token is taken every time. \
-      --format json prints {"ids":[...],"text":"...","stop":"...","timings":{...}} at the end.
+      --format json prints {"ids":[...],"text":"...","stop":"...","timings":{...}} at the end. With --prompt-cache, \
+      a prompt that starts like an earlier one goes on where they part.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -16,6 +17,7 @@ struct Generate: AsyncParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var language: LanguageModelOptions
+  @OptionGroup var promptCache: PromptCacheOptions
 
   @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String?
@@ -101,11 +103,14 @@ struct Generate: AsyncParsableCommand {
   func run() async throws {
     let ids = try tokens.map { try TokenList($0).ids }
     let languageModel = try await language.load(model, cacheType: .f16)
+    let cache = try promptCache.load(for: languageModel)
+    let session =
+      try cache.map { try languageModel.makeSession(promptCache: $0) } ?? languageModel.makeSession()
     let stream =
       if let ids {
-        languageModel.generate(tokens: ids, options: options)
+        session.generate(tokens: ids, options: options)
       } else {
-        languageModel.generate(prompt ?? "", options: options)
+        session.generate(prompt ?? "", options: options)
       }
     var output = try Output(path: nil)
     for try await event in stream {
@@ -120,6 +125,7 @@ struct Generate: AsyncParsableCommand {
       }
     }
     try output.finish()
+    try promptCache.save(cache)
   }
 
   private static func json(_ summary: GenerationSummary) -> [UInt8] {
@@ -140,6 +146,8 @@ struct Generate: AsyncParsableCommand {
       json.object { json in
         json.key("prompt_tokens")
         json.value(summary.promptTokens)
+        json.key("cached_tokens")
+        json.value(summary.cachedTokens)
         json.key("prompt_seconds")
         json.value(summary.promptSeconds)
         json.key("generated_tokens")
