@@ -170,6 +170,109 @@ package func integerValuesOfHalves(
   integerValues(positions, panels, values, stride, codes, scales)
 }
 
+/// The latents of up to 16 positions, which are keys and whose leading features are values too, as both kinds of codes.
+///
+/// A position has one scale for the features that are values and one for the others, so that the codes of values are
+/// those of keys.
+///
+/// - Parameters:
+///   - rows: How many positions; missing ones get codes of zero.
+///   - features: How many features a key has.
+///   - panels: Panels of 16 features that are values.
+///   - latents: `[rows, features]`, `stride` numbers from row to row, with whole vectors of 16 numbers.
+///   - bytes: `[16, 32 * groups]`, for temporary values, where a group has 32 features.
+///   - codes: `[groups][8][16 positions][4 features]`.
+///   - scales: `[groups][16]`.
+///   - valueCodes: `[panels][32][16 features][4 positions]`, from the first of these positions on.
+///   - valueScales: `[rows]`.
+@inline(__always)
+private func integerLatents<Number: CachedNumber>(
+  _ rows: Int, _ features: Int, _ panels: Int, _ latents: UnsafePointer<Number>, _ stride: Int,
+  _ bytes: UnsafeMutableRawPointer, _ codes: UnsafeMutableRawPointer, _ scales: UnsafeMutablePointer<Float>,
+  _ valueCodes: UnsafeMutableRawPointer, _ valueScales: UnsafeMutablePointer<Float>
+) {
+  let groups = (features &+ 31) / 32
+  let width = groups &* 32
+  let vectors = (features &+ 15) / 16
+  let valueGroups = panels / 2
+  for row in 0..<16 {
+    let place = bytes + (row &* width)
+    guard row < rows else {
+      for vector in 0..<2 &* groups {
+        (place + (vector &* 16)).storeBytes(of: SIMD16<UInt8>(), as: SIMD16<UInt8>.self)
+      }
+      for group in 0..<groups { scales[group &* 16 &+ row] = 0 }
+      continue
+    }
+    let source = latents + (row &* stride)
+    prefetchLines(UnsafeRawPointer(source) + prefetchDistance, stride &* MemoryLayout<Number>.size)
+    var largest = SIMD16<UInt32>()
+    for vector in 0..<panels { largest = greater(largest, magnitudes(Number.load(source + (vector &* 16)))) }
+    var largestRest = SIMD16<UInt32>()
+    for vector in panels..<vectors {
+      largestRest = greater(largestRest, magnitudes(Number.load(source + (vector &* 16))))
+    }
+    let magnitude = Float(bitPattern: greatest(largest, SIMD16<UInt32>()))
+    let restMagnitude = Float(bitPattern: greatest(largestRest, SIMD16<UInt32>()))
+    let inverse = 127 / magnitude
+    let restInverse = 127 / restMagnitude
+    let factor = Lanes(repeating: inverse < .infinity ? inverse : 0)
+    let restFactor = Lanes(repeating: restInverse < .infinity ? restInverse : 0)
+    for vector in 0..<2 &* groups {
+      var code = Codes()
+      if vector < vectors {
+        code = rounded(Number.load(source + (vector &* 16)), vector < panels ? factor : restFactor)
+      }
+      // Bytes with a sign, which is what narrowing on every instruction set takes.
+      let signed = unsafeBitCast(code &<< 24, to: IntegerLanes.self) &>> 24
+      (place + (vector &* 16)).storeBytes(of: lowBytes(signed), as: SIMD16<UInt8>.self)
+    }
+    valueScales[row] = magnitude / 127
+    for group in 0..<groups {
+      scales[group &* 16 &+ row] = (group < valueGroups ? magnitude : restMagnitude) / 127
+    }
+  }
+  packBlocks(
+    16, 16, 8 &* groups, UnsafePointer(bytes.assumingMemoryBound(to: UInt32.self)), 8 &* groups,
+    codes.assumingMemoryBound(to: UInt32.self))
+  for vector in 0..<8 &* groups {
+    storeCodes(nativeWide(loadCodes(codes, vector) ^ 0x8080_8080), codes, vector)
+  }
+  for quad in 0..<4 {
+    let source = bytes + (quad &* 4 &* width)
+    for panel in 0..<panels {
+      var word = Codes()
+      for part in 0..<4 {
+        let row = (source + (part &* width &+ panel &* 16)).loadUnaligned(as: SIMD16<UInt8>.self)
+        word |= unsafeBitCast(integers(row), to: Codes.self) &<< UInt32(truncatingIfNeeded: 8 &* part)
+      }
+      (valueCodes + (panel &* 2048 &+ quad &* 64)).storeBytes(of: word, as: Codes.self)
+    }
+  }
+}
+
+/// `integerLatents` of floats.
+@inline(never)
+package func integerLatentsOfFloats(
+  _ rows: Int, _ features: Int, _ panels: Int, _ latents: UnsafePointer<Float>, _ stride: Int,
+  _ bytes: UnsafeMutableRawPointer, _ codes: UnsafeMutableRawPointer, _ scales: UnsafeMutablePointer<Float>,
+  _ valueCodes: UnsafeMutableRawPointer, _ valueScales: UnsafeMutablePointer<Float>
+) {
+  integerLatents(
+    rows, features, panels, latents, stride, bytes, codes, scales, valueCodes, valueScales)
+}
+
+/// `integerLatents` of numbers in half precision.
+@inline(never)
+package func integerLatentsOfHalves(
+  _ rows: Int, _ features: Int, _ panels: Int, _ latents: UnsafePointer<UInt16>, _ stride: Int,
+  _ bytes: UnsafeMutableRawPointer, _ codes: UnsafeMutableRawPointer, _ scales: UnsafeMutablePointer<Float>,
+  _ valueCodes: UnsafeMutableRawPointer, _ valueScales: UnsafeMutablePointer<Float>
+) {
+  integerLatents(
+    rows, features, panels, latents, stride, bytes, codes, scales, valueCodes, valueScales)
+}
+
 // MARK: Weights and results
 
 /// `2^x` for `x` up to 0, good to 4e-6; 0 from -127 down. NaN stays NaN.

@@ -91,6 +91,13 @@ public struct KernelTable: Sendable {
     @Sendable (
       Int, Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
     ) -> Void
+  /// Latents as codes of keys and of values (rows, features, panels, latents, stride, bytes, codes, scales, valueCodes,
+  /// valueScales).
+  public typealias IntegerLatents<Number> =
+    @Sendable (
+      Int, Int, Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer,
+      UnsafeMutablePointer<Float>, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+    ) -> Void
   /// Weights of keys as codes (rows, scores, stride, scale, bounds, groups, valueScales, codes, codeScales, maximum,
   /// total).
   public typealias IntegerAttentionWeights =
@@ -170,6 +177,10 @@ public struct KernelTable: Sendable {
   public var integerValuesOfFloats: IntegerValues<Float>
   /// The same of values in half precision.
   public var integerValuesOfHalves: IntegerValues<UInt16>
+  /// The latents of 16 positions as codes of keys and of values.
+  public var integerLatentsOfFloats: IntegerLatents<Float>
+  /// The same of latents in half precision.
+  public var integerLatentsOfHalves: IntegerLatents<UInt16>
   /// The weights that queries give to a chunk of keys, as codes.
   public var integerAttentionWeights: IntegerAttentionWeights
   /// Values weighted by them, merged with what earlier chunks gave.
@@ -218,6 +229,8 @@ public struct KernelTable: Sendable {
     integerKeysOfHalves: SalanganeKernels.integerKeysOfHalves,
     integerValuesOfFloats: SalanganeKernels.integerValuesOfFloats,
     integerValuesOfHalves: SalanganeKernels.integerValuesOfHalves,
+    integerLatentsOfFloats: SalanganeKernels.integerLatentsOfFloats,
+    integerLatentsOfHalves: SalanganeKernels.integerLatentsOfHalves,
     integerAttentionWeights: SalanganeKernels.integerAttentionWeights,
     integerAttentionValues: SalanganeKernels.integerAttentionValues,
     roundToHalf: SalanganeKernels.roundToHalf,
@@ -246,6 +259,8 @@ public struct KernelTable: Sendable {
       integerKeysOfHalves: SalanganeKernelsAVX2.integerKeysOfHalves,
       integerValuesOfFloats: SalanganeKernelsAVX2.integerValuesOfFloats,
       integerValuesOfHalves: SalanganeKernelsAVX2.integerValuesOfHalves,
+      integerLatentsOfFloats: SalanganeKernelsAVX2.integerLatentsOfFloats,
+      integerLatentsOfHalves: SalanganeKernelsAVX2.integerLatentsOfHalves,
       integerAttentionWeights: SalanganeKernelsAVX2.integerAttentionWeights,
       integerAttentionValues: SalanganeKernelsAVX2.integerAttentionValues,
       roundToHalf: SalanganeKernelsAVX2.roundToHalf,
@@ -273,6 +288,8 @@ public struct KernelTable: Sendable {
       integerKeysOfHalves: SalanganeKernelsAVX512.integerKeysOfHalves,
       integerValuesOfFloats: SalanganeKernelsAVX512.integerValuesOfFloats,
       integerValuesOfHalves: SalanganeKernelsAVX512.integerValuesOfHalves,
+      integerLatentsOfFloats: SalanganeKernelsAVX512.integerLatentsOfFloats,
+      integerLatentsOfHalves: SalanganeKernelsAVX512.integerLatentsOfHalves,
       integerAttentionWeights: SalanganeKernelsAVX512.integerAttentionWeights,
       integerAttentionValues: SalanganeKernelsAVX512.integerAttentionValues,
       roundToHalf: SalanganeKernelsAVX512.roundToHalf,

@@ -23,7 +23,7 @@ package func packHalfRows(
 }
 
 @inline(__always)
-private func packBlocks<Value: SIMDScalar & ExpressibleByIntegerLiteral>(
+func packBlocks<Value: SIMDScalar & ExpressibleByIntegerLiteral>(
   _ rows: Int, _ width: Int, _ depth: Int,
   _ source: UnsafePointer<Value>, _ rowStride: Int, _ packed: UnsafeMutablePointer<Value>
 ) {

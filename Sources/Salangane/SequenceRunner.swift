@@ -159,6 +159,8 @@ final class SequenceRunner: Sendable {
     let hidden = try backbone.hiddenStates(
       tokens: tokens, offsets: offsets, typeIDs: types, workspace: &memory.workspace,
       context: memory.context, cancellation: cancellation)
+    defer { memory.context.endOperation() }
+    memory.context.begin(.pooling)
     return reduce(memory.context.pool(hidden, offsets: offsets, pooling), memory.context)
   }
 }

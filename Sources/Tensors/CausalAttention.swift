@@ -182,6 +182,7 @@ private struct CausalPhase: ScratchPhase {
     let head = work.head(task, scratch: scratch)
     let state = AttentionState(
       scratch + work.layout.state, lanes: work.lanes, columns: work.layout.paddedDimension)
+    head.prepare()
     head.run(blocks: head.blocks, state)
     head.finish(state, lanes: 0..<head.count)
   }

@@ -94,6 +94,14 @@ struct CausalHead {
     return firstKey(position(firstLane)) / KVCache.blockLength..<last / KVCache.blockLength + 1
   }
 
+  private var isNarrow: Bool { count <= KernelTable.packedRows }
+
+  /// Prepares the queries; to be called before `run`.
+  func prepare() {
+    source.begin(head: head, scratch: scratch + layout.loaded, kernels: kernels)
+    if let integers = layout.integers { packQueries(integers) } else { packQueries() }
+  }
+
   /// Runs the queries over some blocks.
   ///
   /// - Parameters:
@@ -102,15 +110,12 @@ struct CausalHead {
   func run(blocks: Range<Int>, _ state: AttentionState) {
     if let integers = layout.integers { return run(blocks: blocks, state, integers) }
     // Few queries are the left operand of the scores, many the right one: the same sums either way.
-    let isNarrow = count <= KernelTable.packedRows
     let lanes = isNarrow ? 16 : (count + 31) & ~31
     for lane in 0..<lanes {
       state.maximum[lane] = -.infinity
       state.total[lane] = 0
     }
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
-    source.begin(head: head, scratch: scratch + layout.loaded, kernels: kernels)
-    packQueries(isNarrow: isNarrow)
     let last = position(firstLane + count - 1)
     for chunk in blocks {
       let start = chunk * KVCache.blockLength
@@ -135,7 +140,7 @@ struct CausalHead {
     }
   }
 
-  private func packQueries(isNarrow: Bool) {
+  private func packQueries() {
     if isNarrow {
       gather(0, count)
       kernels.packRows(

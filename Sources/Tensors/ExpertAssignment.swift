@@ -79,6 +79,11 @@ package final class ExpertAssignment: @unchecked Sendable {
     firstSlots[0] = 0
   }
 
+  /// How many experts have rows.
+  package var expertsInUse: Int {
+    (0..<experts).reduce(0) { $0 + (firstSlots[$1] < firstSlots[$1 + 1] ? 1 : 0) }
+  }
+
   /// The products of all experts that have rows, from row to slot or from slot to slot.
   ///
   /// - Parameters:

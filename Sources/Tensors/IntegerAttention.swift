@@ -40,7 +40,8 @@ struct IntegerScratch {
     valueCodes = keyScales + Self.chunk * groups
     valueScales = valueCodes + Self.chunk * 4 * panels
     row = valueScales + Self.chunk
-    queries = row + 32 * groups
+    // A query with zeros behind, or 16 latents of a byte a feature.
+    queries = row + 128 * groups
     scores = queries + lanes * Self.queryWords(groups)
     weightCodes = scores + Self.blockLanes * Self.chunk
     running = weightCodes + Self.blockLanes * Self.chunk / 4
@@ -76,6 +77,11 @@ struct IntegerScratch {
   /// One query, with zeros behind.
   func row(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + row }
 
+  /// `[16, 32 * groups]` bytes, in the same place as `row`.
+  func bytes(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(scratch + row)
+  }
+
   /// `[16, 128]`.
   func scores(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + scores }
 
@@ -92,6 +98,22 @@ struct IntegerScratch {
   /// Two numbers for each lane.
   func bounds(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Int32> {
     UnsafeMutableRawPointer(scratch + bounds).assumingMemoryBound(to: Int32.self)
+  }
+}
+
+/// The keys and values of a head in a block as codes, in a cache or in scratch.
+struct IntegerChunk {
+  let groups: Int
+  let keyCodes: UnsafeMutableRawPointer
+  let keyScales: UnsafeMutablePointer<Float>
+  let values: UnsafeRawPointer
+  /// For whole blocks; what belongs to positions that aren't there doesn't matter, but it is finite.
+  let valueScales: UnsafePointer<Float>
+
+  /// The keys of a panel of 16 positions, and those behind.
+  func keys(panel: Int) -> UnpackedTile {
+    let scales = keyScales + panel * groups * 16
+    return UnpackedTile(codes: keyCodes + panel * groups * 512, scales: scales, minimums: scales)
   }
 }
 
@@ -134,7 +156,23 @@ extension KeyValueSource {
   /// - Parameters:
   ///   - positions: How many positions of the block are needed.
   ///   - floats: Scratch for floats in between.
+  /// - Returns: Where they lie.
   func loadIntegers(
+    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
+    floats: UnsafeMutablePointer<Float>, _ integers: IntegerScratch, _ scratch: UnsafeMutablePointer<Float>,
+    kernels: KernelTable
+  ) -> IntegerChunk {
+    if let coded = codes(of: cache, layer: index, head: head, block: block) { return coded }
+    convert(
+      cache, layer: index, head: head, block: block, positions: positions, floats: floats, integers, scratch,
+      kernels: kernels)
+    let tile = integers.keys(scratch, panel: 0)
+    return IntegerChunk(
+      groups: integers.groups, keyCodes: tile.codes, keyScales: tile.scales, values: integers.values(scratch),
+      valueScales: integers.valueScales(scratch))
+  }
+
+  private func convert(
     _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
     floats: UnsafeMutablePointer<Float>, _ integers: IntegerScratch, _ scratch: UnsafeMutablePointer<Float>,
     kernels: KernelTable
@@ -153,6 +191,26 @@ extension KeyValueSource {
         positions, integers.panels, halves.values, halves.valueStride, integers.values(scratch), scales)
       return
     }
+    if let latents = latents(of: cache, layer: index, block: block) {
+      for panel in 0..<panels {
+        let tile = integers.keys(scratch, panel: panel)
+        let first = panel * 16 * latents.stride
+        let rows = min(16, positions - panel * 16)
+        let bytes = integers.bytes(scratch)
+        let values = integers.values(scratch) + panel * 256
+        switch latents.rows {
+        case .floats(let base):
+          kernels.integerLatentsOfFloats(
+            rows, keyDimension, integers.panels, base + first, latents.stride, bytes, tile.codes, tile.scales,
+            values, scales + panel * 16)
+        case .halves(let base):
+          kernels.integerLatentsOfHalves(
+            rows, keyDimension, integers.panels, base + first, latents.stride, bytes, tile.codes, tile.scales,
+            values, scales + panel * 16)
+        }
+      }
+      return
+    }
     let chunk = load(
       cache, layer: index, head: head, block: block, positions: positions, scratch: floats, kernels: kernels)
     for panel in 0..<panels {
@@ -169,18 +227,16 @@ extension CausalHead {
   /// `run(blocks:_:)` with integers.
   func run(blocks: Range<Int>, _ state: AttentionState, _ integers: IntegerScratch) {
     let step = IntegerScratch.blockLanes
+    let product = kernels.quantized(.q8_0)
     for lane in 0..<(count + step - 1) / step * step {
       state.maximum[lane] = -.infinity
       state.total[lane] = 0
     }
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
-    source.begin(head: head, scratch: scratch + layout.loaded, kernels: kernels)
-    let product = kernels.quantized(.q8_0)
-    packQueries(integers, bias: product.bias)
     let last = position(firstLane + count - 1)
     for chunk in blocks {
       let start = chunk * KVCache.blockLength
-      source.loadIntegers(
+      let loaded = source.loadIntegers(
         span.cache, layer: layer, head: head, block: chunk,
         positions: min(KVCache.blockLength, last + 1 - start), floats: scratch + layout.loaded, integers,
         scratch, kernels: kernels)
@@ -190,13 +246,15 @@ extension CausalHead {
         let isBefore = start + KVCache.blockLength <= firstKey(position(firstLane + lanes.lowerBound))
         guard start <= lastSeen, !isBefore else { continue }
         attend(
-          lanes, start: start, visible: min(KVCache.blockLength, lastSeen + 1 - start), state, integers,
-          product)
+          lanes, start: start, visible: min(KVCache.blockLength, lastSeen + 1 - start), loaded, state,
+          integers, product)
       }
     }
   }
 
-  private func packQueries(_ integers: IntegerScratch, bias: Int32) {
+  /// Brings the queries into codes.
+  func packQueries(_ integers: IntegerScratch) {
+    let bias = kernels.quantized(.q8_0).bias
     let row = integers.row(scratch)
     let dimension = layout.dimension
     row.update(repeating: 0, count: 32 * integers.groups)
@@ -204,8 +262,8 @@ extension CausalHead {
     let step = IntegerScratch.blockLanes
     for block in 0..<(count + step - 1) / step {
       let packed = integers.queries(scratch, block: block)
-      for lane in 0..<step {
-        let index = firstLane + min(block * step + lane, count - 1)
+      for lane in 0..<min(step, count - block * step) {
+        let index = firstLane + block * step + lane
         let query = queries.row(span.firstRow + index / group) + (head * group + index % group) * dimension
         row.update(from: query, count: dimension)
         packed.fill(lane, row, kernels)
@@ -216,8 +274,8 @@ extension CausalHead {
 
   /// What the loaded chunk gives to a block of lanes.
   private func attend(
-    _ lanes: Range<Int>, start: Int, visible: Int, _ state: AttentionState, _ integers: IntegerScratch,
-    _ product: QuantizedKernels
+    _ lanes: Range<Int>, start: Int, visible: Int, _ chunk: IntegerChunk, _ state: AttentionState,
+    _ integers: IntegerScratch, _ product: QuantizedKernels
   ) {
     let queries = integers.queries(scratch, block: lanes.lowerBound / IntegerScratch.blockLanes).activations
     let scores = integers.scores(scratch)
@@ -225,7 +283,7 @@ extension CausalHead {
     let panels = (visible + 15) / 16
     for panel in stride(from: 0, to: panels, by: 2) {
       product.tile(
-        lanes.count, min(2, panels - panel), integers.groups, integers.keys(scratch, panel: panel), queries,
+        lanes.count, min(2, panels - panel), integers.groups, chunk.keys(panel: panel), queries,
         ProductOutput(values: scores + panel * 16, rowStride: length))
     }
     let bounds = integers.bounds(scratch)
@@ -247,13 +305,13 @@ extension CausalHead {
     let codes = integers.weightCodes(scratch)
     let groups = (visible + 63) / 64
     kernels.integerAttentionWeights(
-      lanes.count, scores, length, scale, bounds, groups, integers.valueScales(scratch), codes, scales,
+      lanes.count, scores, length, scale, bounds, groups, chunk.valueScales, codes, scales,
       maximum, total)
     kernels.attentionFactors(
       lanes.count, maximum, total, state.maximum + lanes.lowerBound, state.total + lanes.lowerBound, keep,
       take)
     kernels.integerAttentionValues(
-      lanes.count, integers.panels, groups, codes, integers.values(scratch), scales, keep, take,
+      lanes.count, integers.panels, groups, codes, chunk.values, scales, keep, take,
       state.output + lanes.lowerBound * layout.paddedDimension, layout.paddedDimension)
   }
 }

@@ -24,14 +24,8 @@ package final class KVCache {
     case f32
     /// Rounded to half precision.
     case f16
-
-    /// Bytes of a number.
-    package var byteCount: Int {
-      switch self {
-      case .f32: 4
-      case .f16: 2
-      }
-    }
+    /// Rounded to 8 bits: keys with a scale for 32 features, values with one a position, latents with two.
+    case q8
   }
 
   /// What one layer stores of a position.
@@ -65,12 +59,6 @@ package final class KVCache {
 
     /// Numbers from one row of values to the next.
     package var valueStride: Int { ((isLatent ? keyDimension : valueDimension) + 15) & ~15 }
-
-    /// Numbers that the keys of a head take in a block, besides the rows of values.
-    fileprivate var keyCount: Int { isLatent ? 0 : KVCache.blockLength * keyDimension }
-
-    /// Numbers that a block takes for one head.
-    fileprivate var headCount: Int { keyCount + KVCache.blockLength * valueStride }
 
     /// Numbers that are kept of a position.
     package var valuesPerPosition: Int {
@@ -131,7 +119,7 @@ package final class KVCache {
     var end = 0
     var largest = 0
     for layer in layers {
-      let bytes = layer.heads * layer.headCount * elementType.byteCount
+      let bytes = layer.heads * layer.headBytes(elementType)
       offsets.append(isTransient ? 0 : end)
       end += bytes
       largest = max(largest, bytes)
@@ -233,20 +221,23 @@ package final class KVCache {
 
   /// The panels of a head's keys in a block; for latents, there are none.
   func keys(layer: Int, head: Int, block: Int) -> UnsafeMutableRawPointer {
-    blocks[block] + (layerOffsets[layer] + head * layers[layer].headCount * elementType.byteCount)
+    blocks[block] + (layerOffsets[layer] + head * layers[layer].headBytes(elementType))
   }
 
   /// The rows of a head's values, or of latents, in a block.
   func values(layer: Int, head: Int, block: Int) -> UnsafeMutableRawPointer {
-    keys(layer: layer, head: head, block: block) + layers[layer].keyCount * elementType.byteCount
+    keys(layer: layer, head: head, block: block) + layers[layer].keyBytes(elementType)
   }
+
+  /// Floats of scratch that storing a key of so many features needs.
+  package static func storeScratchCount(keyDimension: Int) -> Int { (keyDimension + 31) / 32 * 72 }
 
   /// Stores the key and the value of a head at a position for which there is room.
   ///
   /// - Parameters:
   ///   - key: `keyDimension` floats.
   ///   - value: `valueDimension` floats.
-  ///   - scratch: As many bytes as the larger of both has floats, twice; for rounding.
+  ///   - scratch: Room for `storeScratchCount` floats, for rounding.
   package func store(
     layer: Int, head: Int, position: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
@@ -272,6 +263,9 @@ package final class KVCache {
       kernels.roundToHalf(
         shape.valueDimension, value,
         values.assumingMemoryBound(to: UInt16.self) + row * shape.valueStride)
+    case .q8:
+      CodedHead(shape: shape, keys: keys, values: values).store(
+        row: row, key: key, value: value, scratch: scratch, kernels: kernels)
     }
   }
 
@@ -288,6 +282,9 @@ package final class KVCache {
       (rows.assumingMemoryBound(to: Float.self) + offset).update(from: latent, count: shape.keyDimension)
     case .f16:
       kernels.roundToHalf(shape.keyDimension, latent, rows.assumingMemoryBound(to: UInt16.self) + offset)
+    case .q8:
+      coded(layer: layer, head: 0, block: position / Self.blockLength)
+        .store(row: position % Self.blockLength, latent: latent)
     }
   }
 }

@@ -120,6 +120,33 @@ struct KeyValueSource {
     )
   }
 
+  /// Rows of latents in a cache.
+  enum LatentRows {
+    case floats(UnsafePointer<Float>)
+    case halves(UnsafePointer<UInt16>)
+  }
+
+  /// Where rows of latents lie that are keys and values themselves; nil if they aren't, or lie otherwise.
+  func latents(of cache: KVCache, layer index: Int, block: Int) -> (rows: LatentRows, stride: Int)? {
+    // Values must be whole groups of keys' features.
+    guard layer.isLatent, expansion == nil, layer.valueDimension % 32 == 0 else { return nil }
+    let base = UnsafeRawPointer(cache.values(layer: index, head: 0, block: block))
+    return switch elementType {
+    case .f32: (.floats(base.assumingMemoryBound(to: Float.self)), layer.valueStride)
+    case .f16: (.halves(base.assumingMemoryBound(to: UInt16.self)), layer.valueStride)
+    case .q8: nil
+    }
+  }
+
+  /// Where keys and values lie that are stored as codes; nil if they aren't, or are latents.
+  func codes(of cache: KVCache, layer index: Int, head: Int, block: Int) -> IntegerChunk? {
+    guard !layer.isLatent, elementType == .q8 else { return nil }
+    let coded = cache.coded(layer: index, head: head, block: block)
+    return IntegerChunk(
+      groups: layer.keyGroups, keyCodes: coded.keyCodes(panel: 0), keyScales: coded.keyScales(panel: 0),
+      values: UnsafeRawPointer(coded.values), valueScales: coded.valueScales)
+  }
+
   /// To be called before the blocks of a head are loaded.
   func begin(head: Int, scratch: UnsafeMutablePointer<Float>, kernels: KernelTable) {
     guard let expansion else { return }
@@ -154,6 +181,8 @@ struct KeyValueSource {
     case .f16:
       kernels.widenHalf(
         positions * layer.valueStride, stored.assumingMemoryBound(to: UInt16.self), scratch + rows)
+    case .q8:
+      cache.coded(layer: index, head: 0, block: block).copyLatents(positions, to: scratch + rows)
     }
     // Keys are needed with the features of 16 positions side by side.
     let dimension = layer.keyDimension
@@ -189,10 +218,13 @@ struct KeyValueSource {
       kernels.widenHalf(count * dimension, keys.assumingMemoryBound(to: UInt16.self), scratch + self.keys)
       kernels.widenHalf(
         positions * layer.valueStride, values.assumingMemoryBound(to: UInt16.self), scratch + rows)
-      return KeyValueChunk(
-        keys: scratch + self.keys, keyStep: 16, keyPanelStride: dimension * 16, values: scratch + rows,
-        valueStride: layer.valueStride)
+    case .q8:
+      cache.coded(layer: index, head: head, block: block).copyFloats(
+        positions, keys: scratch + self.keys, values: scratch + rows, kernels: kernels)
     }
+    return KeyValueChunk(
+      keys: scratch + self.keys, keyStep: 16, keyPanelStride: dimension * 16, values: scratch + rows,
+      valueStride: layer.valueStride)
   }
 
   /// Makes a head's keys and values out of the latents, whose panels are in scratch.

@@ -1,7 +1,7 @@
 import SalanganeKernels
 
 extension ComputeContext {
-  /// Causal attention with a task for each part and block of the cache, for fewer parts than threads.
+  /// Causal attention with tasks for some blocks of the cache of each part, for fewer parts than threads.
   ///
   /// What each block gives is merged afterwards, in the order of the keys and by the same formula: the bits are
   /// those of one task after the other.
@@ -16,8 +16,8 @@ extension ComputeContext {
     var first = 0
     while first < blocks {
       let range = first..<min(first + wave, blocks)
-      parallel(
-        tasks: parts * range.count, scratchCount: work.layout.count, BlockPhase(split: split, blocks: range))
+      let phase = BlockPhase(split: split, blocks: range, tasksOfPart: min(range.count, 4 * threads))
+      parallel(tasks: parts * phase.tasksOfPart, scratchCount: work.layout.count, phase)
       let merging = MergePhase(
         split: split, blocks: range, isFirst: first == 0, isLast: range.upperBound == blocks)
       parallel(tasks: parts * merging.groups, scratchCount: 0, merging)
@@ -46,13 +46,19 @@ private struct SplitAttention {
 private struct BlockPhase: ScratchPhase {
   let split: SplitAttention
   let blocks: Range<Int>
+  /// Tasks for each part, which share the blocks.
+  let tasksOfPart: Int
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    let part = task / blocks.count
-    let block = blocks.lowerBound + task % blocks.count
+    let part = task / tasksOfPart
+    let index = task % tasksOfPart
+    let first = blocks.lowerBound + blocks.count * index / tasksOfPart
+    let end = blocks.lowerBound + blocks.count * (index + 1) / tasksOfPart
     let head = split.work.head(part, scratch: scratch)
-    guard head.blocks.contains(block) else { return }
-    head.run(blocks: block..<block + 1, split.state(part, block - blocks.lowerBound))
+    let seen = (first..<end).clamped(to: head.blocks)
+    guard !seen.isEmpty else { return }
+    head.prepare()
+    for block in seen { head.run(blocks: block..<block + 1, split.state(part, block - blocks.lowerBound)) }
   }
 }
 

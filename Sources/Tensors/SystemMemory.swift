@@ -36,6 +36,21 @@ package struct SystemMemory: Sendable, Equatable {
     #endif
   }
 
+  /// The most memory that this process has had at a time, mapped pages of files included; nil where the system
+  /// doesn't tell.
+  package static var peakOfProcess: Int? {
+    #if canImport(Glibc)
+      for line in (read("/proc/self/status") ?? "").split(separator: "\n") where line.hasPrefix("VmHWM:") {
+        return line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first
+          .flatMap { Int($0) }.map { $0 << 10 }
+      }
+      return nil
+    #else
+      var usage = rusage()
+      return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : nil
+    #endif
+  }
+
   /// Describes memory.
   package init(limit: Int, available: Int) {
     self.limit = limit

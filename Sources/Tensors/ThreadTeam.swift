@@ -57,6 +57,8 @@ package final class ThreadTeam: @unchecked Sendable {
   private let sleepers = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private var work = Work()
+  /// Where the leader's time goes, if anyone wants to know.
+  package var profile: OperationProfile?
   private var helpers: [pthread_t] = []
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)

@@ -1,4 +1,5 @@
 import Foundation
+import Salangane
 import SalanganeKernels
 import SalanganeTestSupport
 import Testing
@@ -25,10 +26,58 @@ import Testing
       #expect(0 < least && least <= middle && middle <= most)
     }
     #expect(abs((rates["max"] ?? 0) * (seconds["min"] ?? 0) - 48) < 1e-6)
+    let samples = try #require(test["samples"] as? [Double])
+    #expect(samples.count == 4 && samples.min() == seconds["min"] && samples.max() == seconds["max"])
+    #expect((test["first_seconds"] as? Double ?? 0) > 0 && (test["load_seconds"] as? Double ?? 0) > 0)
+    #expect(test["phases"] == nil)
     let csv = try await Command.run(arguments + ["--format", "csv"])
     #expect(csv.lines.map { $0.split(separator: ",").count } == [12, 12])
     let text = try await Command.run(arguments)
     #expect(text.text.hasPrefix("embed3x16: "))
+  }
+
+  /// The phases of a run add up to no more than the run, and weights are met once a call.
+  @Test(arguments: [true, false]) func tellsWhereTheTimeGoes(embeds: Bool) async throws {
+    let directory = try TemporaryDirectory()
+    var model = TinyModel.directory
+    if !embeds {
+      model = directory.path("model.gguf")
+      let made = try await Command.run([
+        "synthesize", "qwen3-0.6b", model, "--type", "Q4_0", "--layers", "2",
+      ])
+      #expect(made.status == 0, "\(made.errors)")
+    }
+    let work = embeds ? ["--embed", "-b", "2"] : ["-n", "3"]
+    let result = try await Command.run(
+      ["bench", "--model", model, "-p", "8", "-r", "2", "-t", "2", "--phases", "--format", "json"] + work)
+    #expect(result.status == 0, "\(result.errors)")
+    let tests = try #require(try result.json() as? [[String: Any]])
+    #expect(tests.count == (embeds ? 1 : 2))
+    for test in tests {
+      let phases = try #require(test["phases"] as? [[String: Any]])
+      let names = phases.compactMap { $0["phase"] as? String }
+      let expected = ["embedding", "norm", "projection", "attention", "feed-forward"]
+      #expect(Set(expected).isSubset(of: names))
+      #expect(names.contains("pooling") == embeds)
+      #expect(names.contains("sampling") == (test["test"] as? String == "tg3"))
+      let seconds = phases.compactMap { $0["seconds"] as? Double }
+      let samples = try #require(test["samples"] as? [Double])
+      #expect(seconds.count == phases.count && seconds.allSatisfy { $0 > 0 })
+      #expect(seconds.reduce(0, +) <= samples.reduce(0, +) / 2 * 1.01)
+      for phase in phases where phase["phase"] as? String == "projection" {
+        // Two products in each of two layers.
+        let runs = test["test"] as? String == "tg3" ? 3 : 1
+        #expect(phase["calls"] as? Double == Double(2 * 2 * runs))
+        #expect((phase["bytes"] as? Double ?? 0) > 0)
+      }
+    }
+  }
+
+  /// The ids that other programs compute too, so that they read the same prompts.
+  @Test func drawsTokensThatOthersCanDraw() {
+    var stream = TokenStream(seed: 1, vocabularySize: 30522)
+    let ids = stream.next(3) + stream.next(2)
+    #expect(ids == [11702, 5151, 19122, 21756, 16782])
   }
 
   /// The kernels are those that the CPU allows: ours here, or the one that `SALANGANE_EXPECTED_ISA` speaks

@@ -81,7 +81,7 @@ import Testing
     let result = try await Command.run(["inspect", path])
     let status: Int32 =
       switch model.kind {
-      case .malformed: 65
+      case .malformed, .foreign: 65
       case .missing, .unreadable: 66
       case .unsupported: 69
       }

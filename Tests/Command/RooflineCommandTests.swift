@@ -28,6 +28,17 @@ import Testing
     let text = try await Command.run(arguments)
     #expect(text.lines.count == 9 && text.text.hasPrefix("2 threads, \(isa)\n"))
   }
+
+  @Test func measuresCeilingsAlone() async throws {
+    let result = try await Command.run(["roofline", "--ceilings", "-t", "1", "-r", "1", "--format", "json"])
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try #require(try result.json() as? [String: Any])
+    let ceilings = try #require(report["ceilings"] as? [String: Double])
+    #expect(ceilings.count == 3 && ceilings.values.allSatisfy { $0 > 0 })
+    #expect((report["kernels"] as? [Any])?.isEmpty == true)
+    let refused = try await Command.run(["roofline", "--ceilings", "--type", "F32"])
+    #expect(refused.status == 64 && refused.output.isEmpty)
+  }
 }
 
 @Suite struct SynthesizeTests {

@@ -47,6 +47,53 @@ import Testing
     }
   }
 
+  @Test(arguments: InstructionSet.available, [1, 4, 9, 16])
+  func latents(set: InstructionSet, rows: Int) throws {
+    let table = try KernelTable.table(for: set)
+    var random = SplitMix64(seed: UInt64(rows))
+    // 64 features are values, 20 more are those of a rotary part.
+    let (features, panels, stride, groups) = (84, 4, 96, 3)
+    var latents = random.floats(16 * stride, in: -2...2)
+    for row in 0..<16 {
+      for feature in 64..<stride { latents[row * stride + feature] *= feature < features ? 100 : 0 }
+    }
+    var halves = [UInt16](repeating: 0, count: latents.count)
+    table.roundToHalf(latents.count, latents, &halves)
+    var rounded = latents
+    table.widenHalf(latents.count, halves, &rounded)
+    for isHalf in [false, true] {
+      var bytes = [UInt8](repeating: 3, count: 16 * groups * 32)
+      var codes = [UInt8](repeating: 7, count: groups * 512)
+      var scales = [Float](repeating: -1, count: groups * 16)
+      var valueCodes = [UInt8](repeating: 0x55, count: panels * 2048)
+      var valueScales = [Float](repeating: 0, count: rows)
+      if isHalf {
+        table.integerLatentsOfHalves(
+          rows, features, panels, halves, stride, &bytes, &codes, &scales, &valueCodes, &valueScales)
+      } else {
+        table.integerLatentsOfFloats(
+          rows, features, panels, latents, stride, &bytes, &codes, &scales, &valueCodes, &valueScales)
+      }
+      let bias = Int(table.quantized(.q8_0).bias)
+      for position in 0..<16 {
+        for feature in 0..<groups * 32 {
+          let byte = codes[feature / 32 * 512 + feature % 32 / 4 * 64 + position * 4 + feature % 4]
+          let code = bias == 0 ? Int(Int8(bitPattern: byte)) : Int(byte) - bias
+          let scale = scales[feature / 32 * 16 + position]
+          let expected =
+            feature < features && position < rows
+            ? (isHalf ? rounded : latents)[position * stride + feature] : 0
+          #expect(abs(Float(code) * scale - expected) <= scale * 0.5001)
+          guard feature < panels * 16 else { continue }
+          let valueByte = valueCodes[
+            feature / 16 * 2048 + position / 4 * 64 + feature % 16 * 4 + position % 4]
+          #expect(Int(Int8(bitPattern: valueByte)) == (position < rows ? code : 0))
+          if position < rows { #expect(valueScales[position] == scale) }
+        }
+      }
+    }
+  }
+
   @Test(arguments: InstructionSet.available, [1, 2, 3, 4, 7, 128])
   func weightsAndValues(set: InstructionSet, positions: Int) throws {
     let table = try KernelTable.table(for: set)

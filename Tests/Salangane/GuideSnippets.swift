@@ -93,6 +93,30 @@ enum GuideSnippets {
     return conversation
   }
 
+  static func share(
+    _ model: LanguageModel, _ options: GenerationOptions, _ document: String, _ questions: [String]
+  ) async throws -> PromptCache {
+    let cache = PromptCache(for: model, maximumBytes: 2 << 30)
+    for question in questions {
+      let session = try model.makeSession(promptCache: cache)
+      let answer = try await session.generate(document + question, options: options).summary()
+      print("\(answer.cachedTokens) of \(answer.promptTokens) tokens were there already")
+    }
+    return cache
+  }
+
+  static func restore(_ file: URL, _ model: LanguageModel) throws -> PromptCache {
+    do {
+      return try PromptCache(contentsOf: file, for: model, maximumBytes: 2 << 30)
+    } catch let error as ModelFileError where error.kind == .missing {
+      return PromptCache(for: model, maximumBytes: 2 << 30)
+    }
+  }
+
+  static func save(_ cache: PromptCache, to file: URL) throws {
+    try cache.save(to: file)
+  }
+
   static func literalText(
     _ model: LanguageModel, _ options: GenerationOptions, _ textFromOutside: String
   ) async throws -> GenerationSummary {

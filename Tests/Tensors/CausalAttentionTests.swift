@@ -82,7 +82,7 @@ import Testing
           ], elementType: type, arithmetic: arithmetic, capacity: 1 << 20)
     }
     var results = qkv.map { _ in [Float]() }
-    let scratch = FloatBuffer(count: shape.dimension)
+    let scratch = FloatBuffer(count: KVCache.storeScratchCount(keyDimension: shape.dimension))
     var start = 0
     while start < lengths.max()! {
       let active = lengths.indices.filter { lengths[$0] > start }
@@ -141,6 +141,9 @@ import Testing
     #expect(try run(set, shape, threads: 2, qkv: qkv, piece: 5, type: .f16) == half)
     #expect(errors(of: whole, qkv, shape).worst < 1e-5)
     #expect(errors(of: half, qkv, shape).worst < 2e-2)
+    let coded = try run(set, shape, threads: 1, qkv: qkv, piece: 1000, type: .q8)
+    #expect(try run(set, shape, threads: 2, qkv: qkv, piece: 5, type: .q8) == coded)
+    #expect(errors(of: coded, qkv, shape).relative < 0.03)
   }
 
   @Test(arguments: InstructionSet.available, shapes)

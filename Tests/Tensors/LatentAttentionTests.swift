@@ -67,12 +67,14 @@ import Testing
         values: random.normals(shape.heads * shape.rank * shape.value, deviation: deviation))
     }
 
-    private func cache(_ type: KVCache.ElementType, _ kernels: KernelTable) throws -> KVCache {
+    private func cache(
+      _ type: KVCache.ElementType, _ arithmetic: AttentionArithmetic, _ kernels: KernelTable
+    ) throws -> KVCache {
       let cache = KVCache(
         layers: [
           .init(latentDimension: 7, valueDimension: 3),
           .init(latentDimension: latentDimension, valueDimension: shape.rank),
-        ], elementType: type, capacity: positions)
+        ], elementType: type, arithmetic: arithmetic, capacity: positions)
       try cache.reserve(positions)
       for position in 0..<positions {
         Array(latents[position * latentDimension..<(position + 1) * latentDimension]).withUnsafeBufferPointer
@@ -84,10 +86,10 @@ import Testing
     }
 
     private func attend(
-      _ context: ComputeContext, _ type: KVCache.ElementType, piece: Int, queries: Matrix,
-      _ attention: AttentionShape, _ expansion: LatentExpansion?
+      _ context: ComputeContext, _ type: KVCache.ElementType, _ arithmetic: AttentionArithmetic, piece: Int,
+      queries: Matrix, _ attention: AttentionShape, _ expansion: LatentExpansion?
     ) throws -> [Float] {
-      let cache = try cache(type, context.kernels)
+      let cache = try cache(type, arithmetic, context.kernels)
       let out = Matrix(rows: queries.rows, columns: attention.outputFeatures)
       var row = 0
       while row < queries.rows {
@@ -105,7 +107,8 @@ import Testing
 
     /// `[rows, heads * value]`, by keys and values.
     func expanded(
-      _ context: ComputeContext, _ type: KVCache.ElementType = .f32, piece: Int = 1000
+      _ context: ComputeContext, _ type: KVCache.ElementType = .f32,
+      _ arithmetic: AttentionArithmetic = .float, piece: Int = 1000
     ) throws -> [Float] {
       let expansion = LatentExpansion(
         rank: shape.rank, ownDimension: shape.own, sharedDimension: shape.shared, valueDimension: shape.value,
@@ -113,12 +116,13 @@ import Testing
       let attention = AttentionShape(
         heads: shape.heads, keyValueHeads: shape.heads, headDimension: shape.own + shape.shared,
         valueDimension: shape.value)
-      return try attend(context, type, piece: piece, queries: queries, attention, expansion)
+      return try attend(context, type, arithmetic, piece: piece, queries: queries, attention, expansion)
     }
 
     /// The same by latents: queries and results go through the weights.
     func absorbed(
-      _ context: ComputeContext, _ type: KVCache.ElementType = .f32, piece: Int = 1000
+      _ context: ComputeContext, _ type: KVCache.ElementType = .f32,
+      _ arithmetic: AttentionArithmetic = .float, piece: Int = 1000
     ) throws -> [Float] {
       let absorbed = Matrix(rows: queries.rows, columns: shape.heads * latentDimension)
       for row in 0..<queries.rows {
@@ -134,7 +138,7 @@ import Testing
       }
       let attention = AttentionShape(
         heads: shape.heads, keyValueHeads: 1, headDimension: latentDimension, valueDimension: shape.rank)
-      let results = try attend(context, type, piece: piece, queries: absorbed, attention, nil)
+      let results = try attend(context, type, arithmetic, piece: piece, queries: absorbed, attention, nil)
       var out: [Float] = []
       for row in 0..<queries.rows {
         for head in 0..<shape.heads {
@@ -207,21 +211,45 @@ import Testing
   @Test(arguments: shapes, KVCache.ElementType.allCases)
   func cutsChangeNoBit(shape: Shape, type: KVCache.ElementType) throws {
     for set in InstructionSet.available {
-      for (positions, rows) in [(40, 40), (290, 2)] {
+      for (positions, rows, arithmetic) in [
+        (40, 40, AttentionArithmetic.float), (290, 2, .float), (290, 2, .integer), (40, 40, .integer),
+      ] {
         let work = Work(shape, positions: positions, rows: rows)
         let (absorbed, expanded) = try withContext(set, threads: 1) {
-          (try work.absorbed($0, type), try work.expanded($0, type))
+          (try work.absorbed($0, type, arithmetic), try work.expanded($0, type, arithmetic))
         }
         for (threads, piece) in [(2, 1000), (1, 1), (4, 17)] {
           let results = try withContext(set, threads: threads) { context in
-            let whole = try work.absorbed(context, type, piece: piece)
+            let whole = try work.absorbed(context, type, arithmetic, piece: piece)
             context.mostPartialFloats = 1
-            return [whole, try work.absorbed(context, type, piece: piece)]
+            return [whole, try work.absorbed(context, type, arithmetic, piece: piece)]
           }
           #expect(results == [absorbed, absorbed], "\(threads) threads, pieces of \(piece)")
-          let other = try withContext(set, threads: threads) { try work.expanded($0, type, piece: piece) }
+          let other = try withContext(set, threads: threads) {
+            try work.expanded($0, type, arithmetic, piece: piece)
+          }
           #expect(other == expanded, "\(threads) threads, pieces of \(piece)")
         }
+      }
+    }
+  }
+
+  /// Integers change results somewhat more than half precision does.
+  @Test(arguments: shapes, InstructionSet.available)
+  func integersStayNearDoublePrecision(shape: Shape, set: InstructionSet) throws {
+    let work = Work(shape, positions: 300, rows: 20)
+    let expected = work.reference()
+    let size = expected.reduce(0) { $0 + $1 * $1 }
+    for type in KVCache.ElementType.allCases {
+      let results = try withContext(set, threads: 2) {
+        [try work.absorbed($0, type, .integer), try work.expanded($0, type, .integer)]
+      }
+      for result in results {
+        let errors = zip(result, expected).reduce(0.0) {
+          $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
+        }
+        let relative = (errors / size).squareRoot()
+        #expect(relative < 0.06 && relative > 1e-4)
       }
     }
   }

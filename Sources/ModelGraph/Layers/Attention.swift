@@ -37,13 +37,19 @@ package struct Attention: Sendable {
     _ x: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
     table: Matrix, projected: Matrix, heads: Matrix, into out: Matrix, _ context: ComputeContext
   ) {
+    context.begin(.projection, reading: queryKeyValue.byteCount)
     queryKeyValue(x, into: projected, context)
+    context.begin(.position)
     let preparation = PreparationPhase(
       attention: self, layer: layer, spans: spans, rotary: rotary, table: table, projected: projected,
       context: context)
-    context.parallel(tasks: preparation.tasks, scratchCount: shape.headDimension, preparation)
+    context.parallel(
+      tasks: preparation.tasks, scratchCount: KVCache.storeScratchCount(keyDimension: shape.headDimension),
+      preparation)
+    context.begin(.attention, reading: spans.cachedBytes(layer: layer, window: window))
     context.causalAttention(
       queries: projected, spans: spans, layer: layer, shape: shape, scale: scale, window: window, into: heads)
+    context.begin(.projection, reading: output.byteCount)
     output(heads, into: out, context)
   }
 }
@@ -92,6 +98,17 @@ private struct PreparationPhase: ScratchPhase {
       span.cache.store(
         layer: layer, head: head, position: span.start + row - span.firstRow,
         key: keys + head * dimension, value: values + head * dimension, scratch: scratch, kernels: kernels)
+    }
+  }
+}
+
+extension UnsafeBufferPointer<SequenceSpan> {
+  /// Bytes of keys and values that the rows of all spans see in a layer, each counted once.
+  func cachedBytes(layer: Int, window: Int?) -> Int {
+    reduce(0) { sum, span in
+      let positions = span.start + span.count
+      let seen = Swift.min(positions, window.map { $0 + span.count - 1 } ?? positions)
+      return sum + seen * span.cache.layers[layer].bytesPerPosition(span.cache.elementType)
     }
   }
 }

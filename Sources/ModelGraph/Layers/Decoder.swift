@@ -127,7 +127,7 @@ package struct Decoder: Sendable {
   ) -> KVCache {
     KVCache(
       layers: cacheLayers, elementType: elementType,
-      // What is rounded to half precision with weights that are rounded to far less needs no better.
+      // Beside weights that are rounded to far less, what is rounded to half precision needs no better.
       arithmetic: elementType != .f32 && isQuantized ? .integer : .float,
       capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
   }
@@ -155,7 +155,9 @@ package struct Decoder: Sendable {
     for span in spans { try span.cache.reserve(span.start + span.count) }
     workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
+    context.begin(.embedding)
     embed(tokens, into: hidden, context)
+    context.begin(.position)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
     let panels = tokens.count > panel ? Self.panels(of: spans, rows: tokens.count, panel) : []
     for (layer, block) in blocks.enumerated() {
@@ -175,6 +177,7 @@ package struct Decoder: Sendable {
         panel.spans.withUnsafeBufferPointer { run(block, layer, rows: panel.rows, $0, &workspace, context) }
       }
     }
+    context.begin(.norm)
     let addition = RowAddition(kernels: context.kernels, addend: workspace.delta, sum: hidden)
     context.parallel(tasks: hidden.rows, addition)
     return hidden

@@ -150,6 +150,7 @@ extension Decoder {
   ) -> Matrix {
     precondition(hidden.rows <= Self.logitRows)
     guard let head else { preconditionFailure("the decoder was loaded without its head") }
+    context.begin(.head, reading: head.byteCount)
     // The head's own rounding would show in every logit; what it costs to halve it is small beside the layers.
     let rows = 2 * hidden.rows
     if workspace.logits.capacity < rows {

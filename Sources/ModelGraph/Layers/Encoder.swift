@@ -59,18 +59,23 @@ package struct Encoder: Sendable {
     precondition(offsets.first == 0 && offsets.last == tokens.count)
     workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
+    context.begin(.embedding)
     embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
     embeddingNorm(hidden, into: hidden, context)
     let scale = 1 / Float(headDimension).squareRoot()
     for (index, block) in blocks.enumerated() {
       try cancellation.check()
       layerInputs?(index, hidden)
+      context.begin(.projection, reading: block.queryKeyValue.byteCount)
       block.queryKeyValue(hidden, into: workspace.queryKeyValue, context)
+      context.begin(.attention)
       context.bidirectionalAttention(
         qkv: workspace.queryKeyValue, offsets: offsets, heads: heads, headDimension: headDimension,
         scale: scale, into: workspace.attention)
+      context.begin(.projection, reading: block.attentionOutput.byteCount)
       block.attentionOutput(workspace.attention, into: workspace.projection, context)
       block.attentionNorm(workspace.projection, residual: hidden, into: hidden, context)
+      context.begin(.feedForward, reading: block.up.byteCount + block.down.byteCount)
       block.up(hidden, activation: .gelu, into: workspace.intermediate, context)
       block.down(workspace.intermediate, into: workspace.projection, context)
       block.outputNorm(workspace.projection, residual: hidden, into: hidden, context)

@@ -18,6 +18,7 @@ package struct FeedForward: Sendable {
   /// - Parameter inner: `[rows, 2 * innerSize]` or wider, for temporary values.
   package func callAsFunction(_ x: Matrix, inner: Matrix, into out: Matrix, _ context: ComputeContext) {
     let inner = inner.firstColumns(2 * innerSize)
+    context.begin(.feedForward, reading: byteCount)
     gateUp(x, into: inner, context)
     down(gated: inner, into: out, context)
   }

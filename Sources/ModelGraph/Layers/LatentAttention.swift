@@ -72,7 +72,9 @@ package struct LatentAttention: Sendable {
     table: Matrix, projected: Matrix, heads: Matrix, workspace: inout LatentWorkspace, into out: Matrix,
     _ context: ComputeContext
   ) {
+    context.begin(.projection, reading: down.byteCount)
     down(x, into: projected, context)
+    context.begin(.position)
     let storing = LatentPhase(
       attention: self, layer: layer, spans: spans, rotary: rotary, table: table, projected: projected,
       context: context)
@@ -81,11 +83,16 @@ package struct LatentAttention: Sendable {
     if let query {
       workspace.queries.setRows(x.rows)
       queries = workspace.queries
+      context.begin(.projection, reading: query.up.byteCount)
       query.up(projected.firstColumns(query.up.inputs), into: queries, context)
     }
+    context.begin(.position)
     let rotation = QueryRotation(
       kernels: context.kernels, configuration: configuration, rotary: rotary, table: table, queries: queries)
     context.parallel(tasks: rotation.tasks, rotation)
+    context.begin(
+      .attention,
+      reading: spans.cachedBytes(layer: layer, window: nil) + keyUp.byteCount + valueUp.byteCount)
     var first = 0
     while first < spans.count {
       var end = first + 1
@@ -99,6 +106,7 @@ package struct LatentAttention: Sendable {
       }
       first = end
     }
+    context.begin(.projection, reading: output.byteCount)
     output(heads, into: out, context)
   }
 

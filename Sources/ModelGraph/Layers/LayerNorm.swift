@@ -19,6 +19,7 @@ package struct LayerNorm: Sendable {
     _ x: Matrix, residual: Matrix? = nil, into out: Matrix, _ context: ComputeContext
   ) {
     precondition(x.columns == weight.count && out.columns == x.columns && out.rows == x.rows)
+    context.begin(.norm)
     let kernels = context.kernels
     let rowsPerTask = 32
     let tasks = (x.rows + rowsPerTask - 1) / rowsPerTask

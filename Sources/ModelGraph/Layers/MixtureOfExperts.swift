@@ -44,10 +44,13 @@ package struct MixtureOfExperts: Sendable {
   ) {
     workspace.setRows(x.rows)
     let assignment = workspace.assignment
+    context.begin(.router, reading: routerWeights.byteCount)
     routerWeights(x, into: workspace.logits, context)
     let routing = RoutingPhase(router: router, logits: workspace.logits, assignment: assignment)
     context.parallel(tasks: routing.tasks, scratchCount: router.scratchCount, routing)
     assignment.sort(rows: x.rows)
+    context.begin(
+      .expert, reading: assignment.expertsInUse * (gateUp.byteCount + down.byteCount) / gateUp.count)
     gateUp(
       xStride: x.stride, outStride: workspace.inner.stride,
       assignment.groups(input: x, gathers: true, out: workspace.inner), context)
@@ -55,6 +58,7 @@ package struct MixtureOfExperts: Sendable {
       .gated, xStride: workspace.inner.stride, outStride: workspace.results.stride,
       assignment.groups(input: workspace.inner, gathers: false, out: workspace.results), context)
     shared?(x, inner: inner, into: out, context)
+    context.begin(.expert)
     let combination = CombinationPhase(
       kernels: context.kernels, assignment: assignment, results: workspace.results, x: x,
       hasShared: shared != nil, sharedGate: sharedGate, out: out)

@@ -25,6 +25,7 @@ package struct RMSNorm: Sendable {
   ) {
     precondition(x.columns == features && out.columns == x.columns && out.rows == x.rows)
     precondition(addend == nil || addend?.rows == x.rows && addend?.columns == x.columns)
+    context.begin(.norm)
     let phase = NormPhase(
       kernels: context.kernels, x: x, addend: addend, weight: weight.base, epsilon: epsilon, out: out)
     context.parallel(tasks: phase.tasks, phase)

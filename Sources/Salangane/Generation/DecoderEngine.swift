@@ -68,6 +68,7 @@ final class DecoderEngine: Sendable {
       while first < hidden.rows {
         let rows = first..<min(first + Decoder.logitRows, hidden.rows)
         let logits = decoder.logits(hidden.rows(rows), &workspace, context)
+        context.begin(.sampling)
         context.choose(from: logits, with: choosers[rows])
         first = rows.upperBound
       }
@@ -128,11 +129,15 @@ public enum KVCacheType: String, CaseIterable, Sendable {
   case f32
   /// Rounded to half precision, 2 bytes a number.
   case f16
+  /// Rounded to 8 bits, with a scale for every 32 features of a key and for every value: somewhat more than a byte a
+  /// number.
+  case q8
 
   var elementType: KVCache.ElementType {
     switch self {
     case .f32: .f32
     case .f16: .f16
+    case .q8: .q8
     }
   }
 }

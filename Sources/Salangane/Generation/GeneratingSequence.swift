@@ -96,9 +96,6 @@ final class GeneratingSequence: @unchecked Sendable {
     defer { session.memory.value = memory }
     position = try memory.begin(prompt)
     summary.cachedTokens = position
-    guard options.maximumTokens == 0 else { return }
-    summary.promptSeconds = elapsed()
-    finish(.maximumTokens)
   }
 
   /// Adds its next rows to a batch: the token that was chosen last, or a part of the prompt.
@@ -116,7 +113,8 @@ final class GeneratingSequence: @unchecked Sendable {
     }
     rows = min(most, prompt.count - position)
     try cache.reserve(cache.count + rows)
-    let isLast = position + rows == prompt.count
+    // What nothing is generated from is still read, for prompts to come.
+    let isLast = position + rows == prompt.count && options.maximumTokens != 0
     batch.append(
       prompt[position..<position + rows], cache: cache, expandedEnd: expandedEnd, wantsOutput: isLast)
     return isLast
@@ -127,6 +125,9 @@ final class GeneratingSequence: @unchecked Sendable {
     if isReading {
       session.memory.value?.append(prompt: prompt[position..<position + rows])
       position += rows
+      guard !isReading, options.maximumTokens == 0, !hasEnded else { return }
+      summary.promptSeconds = elapsed()
+      finish(.maximumTokens)
     } else {
       session.memory.value?.append(generated: lastToken)
     }

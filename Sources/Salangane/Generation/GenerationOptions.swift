@@ -1,6 +1,6 @@
 /// How a text is generated.
 public struct GenerationOptions: Sendable, Equatable {
-  /// The most tokens to generate; nil for as many as the context has room for.
+  /// The most tokens to generate; nil for as many as the context has room for, 0 to read the prompt only.
   public var maximumTokens: Int?
   /// How each token is chosen.
   public var sampling: SamplingOptions

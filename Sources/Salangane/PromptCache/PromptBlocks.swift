@@ -7,15 +7,22 @@ import SalanganeTensors
 /// children of the one before it, by a hash and then by the tokens themselves, so that what is found has exactly the
 /// tokens asked for, from the first one on. Every block was used at least as late as those behind it: the one that was
 /// used longest ago is always a leaf, and can go.
-struct PromptBlocks {
+package struct PromptBlocks {
   /// What a block holds, and after what.
-  struct Key: Hashable {
+  package struct Key: Hashable {
     /// The place of the block before it; -1 for a first block.
-    var parent: Int
+    package var parent: Int
     /// Whether its latents were expanded when it was computed; false where there are none.
-    var isExpanded: Bool
+    package var isExpanded: Bool
     /// Its tokens, `KVCache.blockLength` of them.
-    var tokens: [Int32]
+    package var tokens: [Int32]
+
+    /// Describes a block.
+    package init(parent: Int, isExpanded: Bool = false, tokens: [Int32]) {
+      self.parent = parent
+      self.isExpanded = isExpanded
+      self.tokens = tokens
+    }
   }
 
   private struct Node {
@@ -27,11 +34,11 @@ struct PromptBlocks {
   }
 
   /// The most bytes that the blocks may take together.
-  let maximumBytes: Int
+  package let maximumBytes: Int
   /// The bytes that they take.
-  private(set) var byteCount = 0
+  package private(set) var byteCount = 0
   /// How many there are.
-  var count: Int { places.count }
+  package var count: Int { places.count }
 
   private var places: [Key: Int] = [:]
   private var nodes: [Node?] = []
@@ -40,15 +47,15 @@ struct PromptBlocks {
   private var oldest = -1
 
   /// Creates an empty store.
-  init(maximumBytes: Int) { self.maximumBytes = maximumBytes }
+  package init(maximumBytes: Int) { self.maximumBytes = maximumBytes }
 
   /// The bytes that a block is counted with: its own, and those of its tokens.
-  static func bytes(ofBlock byteCount: Int) -> Int { byteCount + KVCache.blockLength * 4 }
+  package static func bytes(ofBlock byteCount: Int) -> Int { byteCount + KVCache.blockLength * 4 }
 
   // MARK: Looking up
 
   /// Whether there is a block for just this.
-  func contains(_ key: Key) -> Bool { places[key] != nil }
+  package func contains(_ key: Key) -> Bool { places[key] != nil }
 
   /// The places of the blocks that hold the start of a sequence, as many as there are.
   ///
@@ -79,7 +86,7 @@ struct PromptBlocks {
   ///   - tokens: The sequence, at least `most` blocks long.
   ///   - most: The most blocks.
   ///   - expanded: How many of the first blocks are to be computed with expanded latents.
-  mutating func blocks(of tokens: [Int32], most: Int, expanded: Int) -> [KVBlock] {
+  package mutating func blocks(of tokens: [Int32], most: Int, expanded: Int) -> [KVBlock] {
     let chain = chain(tokens, most: most, expanded: expanded)
     use(chain)
     return chain.compactMap { nodes[$0]?.block }
@@ -95,7 +102,7 @@ struct PromptBlocks {
   ///   - expanded: How many of the first blocks were computed with expanded latents.
   ///   - block: Gives a block by its index.
   /// - Returns: Whether any was added.
-  mutating func insert(
+  package mutating func insert(
     _ tokens: [Int32], count: Int, expanded: Int, block: (Int) -> KVBlock
   ) -> Bool {
     let chain = chain(tokens, most: count, expanded: expanded)
@@ -119,7 +126,7 @@ struct PromptBlocks {
   ///   - newer: The place of the block that was used next; -1 if it is the newest itself. What is older than that
   ///     one may go to make room.
   /// - Returns: The block's place; nil if there is no room.
-  mutating func insert(_ key: Key, _ block: KVBlock, behind newer: Int) -> Int? {
+  package mutating func insert(_ key: Key, _ block: KVBlock, behind newer: Int) -> Int? {
     precondition(key.tokens.count == KVCache.blockLength && places[key] == nil)
     let bytes = Self.bytes(ofBlock: block.byteCount)
     guard bytes <= maximumBytes else { return nil }
@@ -172,7 +179,7 @@ struct PromptBlocks {
 
   /// All blocks, those used last first, and so each behind the one before it in its sequence; in keys, `parent` is
   /// the index in this list.
-  var newestFirst: [(key: Key, block: KVBlock)] {
+  package var newestFirst: [(key: Key, block: KVBlock)] {
     var list: [(key: Key, block: KVBlock)] = []
     list.reserveCapacity(count)
     var indices: [Int: Int] = [:]

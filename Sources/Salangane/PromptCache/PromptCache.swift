@@ -22,9 +22,9 @@ import Synchronization
 ///
 /// What a session computes has the same bits, whatever the cache holds: nothing, what sessions put in, or what came
 /// from a file. So a block is taken out only for the very tokens from the very start of the text, computed in the form
-/// in which it would be computed again. Where attention is over latents (DeepSeek-V2 and V3, GLM-4.7-Flash) prompts
-/// and generated tokens have different forms, and so what was generated is kept for none but the session itself; for
-/// all other models it is kept too. (With `MatmulBackend.openBLAS`, no result has fixed bits.)
+/// in which the prompt would compute it. Where attention is over latents (DeepSeek-V2 and V3, GLM-4.7-Flash), prompts
+/// and generated tokens have different forms, and hardly anything is kept of what was generated; for all other models
+/// it is kept too. (With `MatmulBackend.openBLAS`, no result has fixed bits.)
 ///
 /// A cache may be used by any number of sessions at once.
 public final class PromptCache: Sendable {

@@ -9,7 +9,8 @@ struct Bench: AsyncParsableCommand {
     discussion: """
       Reads a prompt of -p tokens (the test pp512), then generates -n tokens one by one (tg128), each behind -d \
       tokens that are there already; -b sequences are generated together. With --embed: a batch of token sequences of equal length is embedded \
-      (embed32x128). Each test is run once without counting, then -r times. Tokenizing is not part of it.
+      (embed32x128). Each test is run once without counting, then -r times, each time with other tokens. \
+      Tokenizing is not part of it.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -50,6 +51,12 @@ struct Bench: AsyncParsableCommand {
   @Option(name: .customShort("r"), help: ArgumentHelp("How often to measure.", valueName: "repetitions"))
   var repetitions = 5
 
+  @Option(help: "What the tokens of prompts and texts come from.")
+  var seed: UInt64 = 1
+
+  @Flag(help: "Print where the time goes too: seconds and bytes of each kind of work.")
+  var phases = false
+
   @Option(help: "How to print the results.")
   var format = Format.text
 
@@ -73,68 +80,74 @@ struct Bench: AsyncParsableCommand {
   }
 
   func run() async throws {
-    try await write(embed ? [measureEmbedding()] : measureGeneration())
+    let start = ContinuousClock.now
+    try await write(embed ? [measureEmbedding(start)] : measureGeneration(start))
   }
 
-  private func measureEmbedding() async throws -> BenchmarkResult {
+  private func measureEmbedding(_ start: ContinuousClock.Instant) async throws -> BenchmarkResult {
     let embedder = try await model.loadEmbedder(showingProgress: true)
+    let load = Self.seconds(since: start)
     guard length <= embedder.maximumLength else {
       throw UsageError("-p: expected at most the model's \(embedder.maximumLength) tokens, found \(length)")
     }
-    let tokens = Self.tokens(batch: batch, length: length, vocabularySize: embedder.tokenizer.vocabularySize)
-    let seconds = try await measure {
+    var stream = TokenStream(seed: seed, vocabularySize: embedder.tokenizer.vocabularySize)
+    let measured = try await measure {
+      let tokens = (0..<batch).map { _ in stream.next(length) }
       let start = ContinuousClock.now
       _ = try await embedder.embed(tokens: tokens)
       return Self.seconds(since: start)
     }
-    return try result("embed\(batch)x\(length)", batch: batch, tokens: batch * length, seconds: seconds)
+    return try result("embed\(batch)x\(length)", batch: batch, tokens: batch * length, measured, load: load)
   }
 
-  private func measureGeneration() async throws -> [BenchmarkResult] {
+  private func measureGeneration(_ start: ContinuousClock.Instant) async throws -> [BenchmarkResult] {
     let languageModel = try await language.load(model, cacheType: .f16)
+    let load = Self.seconds(since: start)
     let needed = depth + max(length, generated)
     guard needed <= languageModel.contextLength else {
       throw UsageError(
         "-p, -n, -d: expected at most the context's \(languageModel.contextLength) tokens, found \(needed)")
     }
-    let tokens = Self.tokens(
-      batch: batch, length: depth + length, vocabularySize: languageModel.tokenizer.vocabularySize)
+    var stream = TokenStream(seed: seed, vocabularySize: languageModel.tokenizer.vocabularySize)
     let benchmark = DecodingBenchmark(languageModel, batch: batch)
-    try await benchmark.fill(tokens.map { Array($0[..<depth]) })
+    try await benchmark.fill((0..<batch).map { _ in stream.next(depth) })
     var results: [BenchmarkResult] = []
     if length > 0 {
-      let prompt = Array(tokens[0][depth...])
-      let seconds = try await measure { try await benchmark.secondsToRead(prompt) }
-      results.append(try result("pp\(length)", batch: 1, tokens: length, seconds: seconds))
+      let measured = try await measure { try await benchmark.secondsToRead(stream.next(length)) }
+      results.append(try result("pp\(length)", batch: 1, tokens: length, measured, load: load))
     }
     if generated > 0 {
-      let seconds = try await measure { try await benchmark.secondsToGenerate(generated) }
+      let measured = try await measure { try await benchmark.secondsToGenerate(generated) }
       results.append(
-        try result("tg\(generated)", batch: batch, tokens: batch * generated, seconds: seconds))
+        try result("tg\(generated)", batch: batch, tokens: batch * generated, measured, load: load))
     }
     return results
   }
 
   private func result(
-    _ test: String, batch: Int, tokens: Int, seconds: [Double]
+    _ test: String, batch: Int, tokens: Int, _ measured: Measurements, load: Double
   ) throws -> BenchmarkResult {
     BenchmarkResult(
       test: test, depth: depth, batch: batch, threads: model.threads ?? ThreadTeam.defaultThreadCount,
       instructionSet: try model.instructionSet.rawValue, backend: model.backend.rawValue, tokens: tokens,
-      seconds: seconds)
+      loadSeconds: load, measurements: measured)
   }
 
-  /// The seconds of each repetition, after one that doesn't count: it brings weights and memory into place.
-  private func measure(_ body: () async throws -> Double) async throws -> [Double] {
+  /// Measures each repetition, after one that doesn't count: it brings weights and memory into place.
+  private func measure(_ body: () async throws -> Double) async throws -> Measurements {
     let bar = ProgressBar("measuring", isShown: true)
     defer { bar.finish() }
-    _ = try await body()
+    let first = try await body()
+    if phases { _ = try await ComputeQueue.shared.profile(true) }
     var seconds: [Double] = []
     while seconds.count < repetitions {
       seconds.append(try await body())
       bar.update(Double(seconds.count) / Double(repetitions))
     }
-    return seconds
+    let operations = phases ? try await ComputeQueue.shared.profile(false) : nil
+    return Measurements(
+      firstSeconds: first, seconds: seconds, operations: operations,
+      peakBytes: SystemMemory.peakOfProcess)
   }
 
   private static func seconds(since start: ContinuousClock.Instant) -> Double {
@@ -149,17 +162,5 @@ struct Bench: AsyncParsableCommand {
     case .csv: try output.write(BenchmarkResult.csv(results))
     }
     try output.finish()
-  }
-
-  /// Ids spread over the vocabulary, the same in every run.
-  private static func tokens(batch: Int, length: Int, vocabularySize: Int) -> [[Int32]] {
-    var state: UInt64 = 1
-    return (0..<batch).map { _ in
-      (0..<length).map { _ in
-        // Knuth's MMIX generator; its high bits are the good ones.
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Int32(truncatingIfNeeded: (state >> 33) % UInt64(max(1, vocabularySize)))
-      }
-    }
   }
 }

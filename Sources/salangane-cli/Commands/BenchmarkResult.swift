@@ -1,4 +1,18 @@
-/// The measurements of one test.
+import SalanganeTensors
+
+/// What was measured of one test.
+struct Measurements {
+  /// The time of the first run, which isn't counted.
+  let firstSeconds: Double
+  /// The time that each repetition took.
+  let seconds: [Double]
+  /// Where the time of all repetitions went; nil if nobody asked.
+  let operations: [OperationProfile.Entry]?
+  /// The most memory that the process has had so far; nil where the system doesn't tell.
+  let peakBytes: Int?
+}
+
+/// The measurements of one test, and what they were taken with.
 struct BenchmarkResult {
   /// The name of the test.
   let test: String
@@ -14,8 +28,12 @@ struct BenchmarkResult {
   let backend: String
   /// Tokens of one repetition.
   let tokens: Int
-  /// The time that each repetition took.
-  let seconds: [Double]
+  /// The time from the command's start until the model could run.
+  let loadSeconds: Double
+  /// What was measured.
+  let measurements: Measurements
+
+  private var seconds: [Double] { measurements.seconds }
 
   /// The middle, the least and the greatest of several measurements.
   private struct Summary {
@@ -64,6 +82,17 @@ struct BenchmarkResult {
               json.value(summary.max)
             }
           }
+          json.key("samples")
+          json.array { json in for seconds in result.seconds { json.value(seconds) } }
+          json.key("first_seconds")
+          json.value(result.measurements.firstSeconds)
+          json.key("load_seconds")
+          json.value(result.loadSeconds)
+          if let bytes = result.measurements.peakBytes {
+            json.key("peak_bytes")
+            json.value(bytes)
+          }
+          if let operations = result.measurements.operations { result.write(operations, to: &json) }
         }
       }
     }
@@ -92,6 +121,7 @@ struct BenchmarkResult {
       let milliseconds = (result.times.median * 1e5).rounded() / 100
       return "\(result.test): \(Int(rates.median)) tokens/s (\(Int(rates.min)) to \(Int(rates.max))), "
         + "\(milliseconds) ms, \(result.threads) threads, \(result.instructionSet), \(result.backend)\n"
+        + (result.measurements.operations.map(result.table) ?? "")
     }.joined()
   }
 }

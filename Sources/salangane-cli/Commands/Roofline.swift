@@ -38,6 +38,9 @@ struct RooflineCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Only weights of this many input features.", valueName: "features"))
   var depth: Int?
 
+  @Flag(help: "Measure the ceilings only.")
+  var ceilings = false
+
   @Option(
     name: .customShort("r"),
     help: "How many measurements of a kernel in a row must bring nothing better before the next one's turn.")
@@ -53,7 +56,10 @@ struct RooflineCommand: AsyncParsableCommand {
 
   func run() async throws {
     guard repetitions >= 1 else { throw UsageError("-r: expected at least 1, found \(repetitions)") }
-    let types = try types()
+    guard !ceilings || type == nil && columns == nil && depth == nil else {
+      throw UsageError("--ceilings: expected no --type, --columns or --depth, since no kernel is measured")
+    }
+    let types = ceilings ? [] : try types()
     let threads = try threads.count
     guard !usesProcessorTime || threads == 1 else {
       throw UsageError("--cpu-time: expected one thread (-t 1), found \(threads)")
@@ -156,6 +162,7 @@ enum RooflineReport {
       let rate = ceiling.inUnits(report.ceilings[ceiling] ?? 0)
       text += "\(padded(ceiling.rawValue, 5)) \(padded("\(rate)", 9, right: true)) \(ceiling.unit)\n"
     }
+    guard !report.kernels.isEmpty else { return text }
     text += "\nkernel type     backend    rows columns depth         rate         share of\n"
     for entry in report.kernels {
       let rate = "\(entry.ceiling.inUnits(entry.rate)) \(entry.ceiling.unit)"

@@ -14,7 +14,7 @@ struct LanguageModelOptions: ParsableArguments {
 
   @Option(
     name: .customLong("kv-type"),
-    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16 or f32.", valueName: "type"))
+    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16, f32 or q8.", valueName: "type"))
   var cacheType: KVCacheType?
 
   /// Loads the model.
