@@ -33,6 +33,20 @@ let kernelSettings: [SwiftSetting] = [
   let instructionSetTargets: [Target] = []
 #endif
 
+// With SALANGANE_FUZZ in the environment (Scripts/fuzz), what reads files is compiled for libFuzzer and
+// AddressSanitizer, and there is an executable for it. Nobody else's build has any of this.
+let isFuzzing = Context.environment["SALANGANE_FUZZ"] != nil
+let readerSettings: [SwiftSetting] =
+  isFuzzing ? [.unsafeFlags(["-sanitize=address,fuzzer"])] : []
+let fuzzTargets: [Target] =
+  isFuzzing
+  ? [
+    .executableTarget(
+      name: "salangane-fuzz", dependencies: ["SalanganeHostileInput"], path: "Tests/Fuzz",
+      swiftSettings: readerSettings,
+      linkerSettings: [.unsafeFlags(["-sanitize=address,fuzzer"])])
+  ] : []
+
 let package = Package(
   name: "Salangane",
   platforms: [.macOS(.v26)],
@@ -50,7 +64,7 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS",
       providers: [.apt(["libopenblas-dev", "liblapacke-dev"]), .brew(["openblas"])]),
-    .target(name: "SalanganeFiles", path: "Sources/ModelFiles"),
+    .target(name: "SalanganeFiles", path: "Sources/ModelFiles", swiftSettings: readerSettings),
     .target(
       name: "SalanganeQuantization", dependencies: ["SalanganeFiles"], path: "Sources/Quantization"),
     .target(name: "SalanganeKernelOperands", path: "Sources/KernelOperands"),
@@ -62,19 +76,21 @@ let package = Package(
       name: "SalanganeTensors",
       dependencies: ["COpenBLAS", "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization"],
       path: "Sources/Tensors"),
-    .target(name: "SalanganeTokenizers", dependencies: ["SalanganeFiles"], path: "Sources/Tokenizers"),
+    .target(
+      name: "SalanganeTokenizers", dependencies: ["SalanganeFiles"], path: "Sources/Tokenizers",
+      swiftSettings: readerSettings),
     .target(
       name: "SalanganeModelGraph",
       dependencies: [
         "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors",
       ],
-      path: "Sources/ModelGraph"),
+      path: "Sources/ModelGraph", swiftSettings: readerSettings),
     .target(
       name: "Salangane",
       dependencies: [
         "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
         "SalanganeTensors", "SalanganeTokenizers",
-      ]),
+      ], swiftSettings: readerSettings),
     .executableTarget(
       name: "salangane-cli",
       dependencies: [
@@ -85,6 +101,9 @@ let package = Package(
     .target(
       name: "SalanganeTestSupport", dependencies: ["SalanganeFiles", "SalanganeKernels"],
       path: "Tests/Support"),
+    .target(
+      name: "SalanganeHostileInput", dependencies: ["Salangane", "SalanganeFiles", "SalanganeTokenizers"],
+      path: "Tests/HostileInput", swiftSettings: readerSettings),
     .testTarget(
       name: "SalanganeFilesTests", dependencies: ["SalanganeFiles", "SalanganeTestSupport"],
       path: "Tests/ModelFiles"),
@@ -98,7 +117,8 @@ let package = Package(
       name: "SalanganeKernelsTests", dependencies: ["SalanganeKernels", "SalanganeTestSupport"],
       path: "Tests/Kernels"),
     .testTarget(
-      name: "SalanganeTensorsTests", dependencies: ["SalanganeTensors", "SalanganeTestSupport"],
+      name: "SalanganeTensorsTests",
+      dependencies: ["SalanganeFiles", "SalanganeTensors", "SalanganeTestSupport"],
       path: "Tests/Tensors"),
     .testTarget(
       name: "SalanganeTests",
@@ -125,6 +145,10 @@ let package = Package(
         "SalanganeTokenizers",
       ],
       path: "Tests/Command"),
-  ] + instructionSetTargets,
+    .testTarget(
+      name: "SalanganeHostileInputTests",
+      dependencies: ["SalanganeFiles", "SalanganeHostileInput", "SalanganeTestSupport"],
+      path: "Tests/HostileInputTests"),
+  ] + instructionSetTargets + fuzzTargets,
   swiftLanguageModes: [.v6]
 )

@@ -19,7 +19,7 @@ from peers import OURS
 # What makes a sentence one about speed: a rate, or a comparison of speeds.
 SPEED = re.compile(
     r"\d\S* ?(tokens/s|tokens a second|GB/s|GFLOP|GMAC)|\b(is|are|gets?|runs?|reads?|writes?)\b[^.:;,]{0,40} (faster|slower|quicker)\b"
-    r"|\b(faster|slower|quicker|as fast|as long) (than|by|as)\b|\btimes (the speed|as (fast|long)|faster|slower)\b"
+    r"|\b(faster|slower|quicker|as fast) (than|by|as)\b|\btimes (the speed|as (fast|long)|faster|slower)\b"
 )
 CLAIM = re.compile(r"<!-- claim: (.*?) -->")
 

@@ -22,8 +22,12 @@ model = transformers.AutoModel.from_pretrained(source, attn_implementation="eage
 class Hidden(torch.nn.Module):
     """The hidden states alone."""
 
+    def __init__(self):
+        super().__init__()
+        self.model = model.requires_grad_(False)
+
     def forward(self, input_ids, attention_mask):
-        return model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
 
 def part(name, make):

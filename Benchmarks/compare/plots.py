@@ -99,7 +99,7 @@ def bars(axis, groups, engines, value=lambda row: row["median"], spread=True, li
                     va="bottom", fontsize=7, color="#6b7780",
                 )
     axis.set_xticks(range(len(groups)), [label for label, _ in groups])
-    axis.margins(x=0.02, y=0.14)
+    axis.margins(x=0.02, y=0.2)
     axis.set_ylim(bottom=0)
     axis.tick_params(axis="x", length=0)
 
@@ -292,9 +292,8 @@ class Pictures:
                 colour, _, marker = style(peer)
                 x, y = [p[0] for p in points], [1e3 * p[1] for p in points]
                 fitted = exponent(points)
-                text = f"~ x^{fitted[0]:.2f}" if fitted else ""
-                axis.plot(x, y, color=colour, marker=marker, markeredgecolor=INK, linewidth=2, markersize=6)
-                axis.annotate(text, (x[-1], y[-1]), xytext=(-4, 7), textcoords="offset points", ha="right", fontsize=8)
+                text = f"~ $x^{{{fitted[0]:.2f}}}$" if fitted else ""
+                axis.plot(x, y, color=colour, marker=marker, markeredgecolor=INK, linewidth=2, markersize=6, label=text)
             axis.set_xscale("log", base=2)
             axis.set_yscale("log")
             ticks = sorted({x for (other, _, _), points in found.items() if other == title for x, _ in points})
@@ -303,6 +302,7 @@ class Pictures:
             values = [1e3 * y for (other, _, _), points in found.items() if other == title for _, y in points if y > 0]
             axis.set_yticks(*log_ticks(min(values), max(values)))
             axis.set_ylim(min(values) / 1.5, max(values) * 1.9)
+            axis.legend(fontsize=8.5, loc="best", handlelength=2.2)
             axis.set_title(f"time of {title}".replace("time of what", "what"), fontsize=9.5)
             axis.set_xlabel(unit)
             axis.set_ylabel("milliseconds")

@@ -131,7 +131,9 @@ package func layerNormRows(
       squares = multiplyAdd(difference, difference, squares)
     }
     let variance = sum(squares) / Float(columns)
-    let scale = Lanes(repeating: 1 / (variance + epsilon).squareRoot())
+    // Rows whose squares are too great would become the bias and go unnoticed.
+    let root = (variance + epsilon).squareRoot()
+    let scale = Lanes(repeating: root < .infinity ? 1 / root : .nan)
     column = 0
     while column < whole {
       let value = (load(result + column) - centre) * scale

@@ -349,16 +349,17 @@ package func integerAttentionWeights(
       let values = line + (group &* 64)
       let scales = valueScales + (group &* 64)
       var weights = InlineArray<4, Lanes>(repeating: Lanes())
-      var heaviest = Lanes()
+      var heaviest = SIMD16<UInt32>()
       for part in 0..<4 {
         let score = load(values + (part &* 16))
         let weight = powerOfTwo(multiplyAdd(score, factor, -offset))
         sums += weight
         let scaled = weight * load(scales + (part &* 16))
-        heaviest = greater(heaviest, scaled)
+        // The scale of values that are NaN must not get lost.
+        heaviest = greater(heaviest, magnitudes(scaled))
         weights[unchecked: part] = scaled
       }
-      let heaviestWeight = greatest(heaviest)
+      let heaviestWeight = Float(bitPattern: greatest(heaviest, SIMD16<UInt32>()))
       codeScales[2 &* row &+ group] = heaviestWeight / greatestWeightCode
       let inverse = greatestWeightCode / heaviestWeight
       let codeFactor = Lanes(repeating: inverse < .infinity ? inverse : 0)

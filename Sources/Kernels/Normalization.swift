@@ -31,7 +31,9 @@ package func rmsNormRows(
       squares = multiplyAdd(value, value, squares)
     }
     let mean = sum(squares) / Float(columns)
-    let scale = Lanes(repeating: 1 / (mean + epsilon).squareRoot())
+    // Rows whose squares are too great would become zeros and go unnoticed.
+    let root = (mean + epsilon).squareRoot()
+    let scale = Lanes(repeating: root < .infinity ? 1 / root : .nan)
     column = 0
     while column < whole {
       store(load(weight + column) * (load(line + column) * scale), result + column)

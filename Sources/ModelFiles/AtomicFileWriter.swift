@@ -8,18 +8,21 @@
 
 /// Writes a file so that its final name never shows half of it.
 ///
-/// The bytes go to a temporary file in the same directory; `commit()` syncs it and renames it. Without
-/// that, the temporary file goes with the object, and a file that was there before stays as it is.
+/// The bytes go to a file without a name in the same directory, which `commit()` syncs and names. Without that,
+/// a file that was there before stays as it is, and the bytes go with the object, or with the process, however
+/// that ends. Only where the file system has no such files do they go to one named `.*.partial`, which a process
+/// that is killed leaves behind.
 public final class AtomicFileWriter {
   /// The path of the file to be.
   public let path: String
   /// How many bytes were written.
   public private(set) var count = 0
 
-  private let temporaryPath: String
+  /// The name of the file until it gets its own; nil as long as it has none.
+  private var temporaryPath: String?
   private var descriptor: CInt
   private var buffer: [UInt8] = []
-  private var isRenamed = false
+  private var isCommitted = false
 
   private static let bufferSize = 1 << 18
 
@@ -36,19 +39,15 @@ public final class AtomicFileWriter {
       throw ModelFileError(
         .unreadable, file: path, expectation: "expected a regular file or nothing at the destination")
     }
-    var attempt = 0
-    var temporaryPath = ""
-    repeat {
-      let suffix = String(UInt64.random(in: 0...UInt64.max), radix: 36)
-      // The name may be as long as the file system allows already.
-      temporaryPath = FileSystem.join(directory, ".\(suffix).partial")
-      descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-      attempt += 1
-    } while descriptor < 0 && (errno == EINTR || errno == EEXIST) && attempt < 100
     self.path = path
-    self.temporaryPath = temporaryPath
+    descriptor = Self.openUnnamed(in: directory)
+    if descriptor < 0 {
+      temporaryPath = Self.inventName(in: directory) { name in
+        descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        return descriptor >= 0
+      }
+    }
     guard descriptor >= 0 else {
-      isRenamed = true
       throw FileSystem.failure(path, "expected a directory that can be written to, found")
     }
     buffer.reserveCapacity(Self.bufferSize)
@@ -56,14 +55,43 @@ public final class AtomicFileWriter {
 
   deinit {
     if descriptor >= 0 { close(descriptor) }
-    if !isRenamed { unlink(temporaryPath) }
+    if let temporaryPath { unlink(temporaryPath) }
+  }
+
+  /// Opens a file without a name, which can be given one later; -1 where there are no such files.
+  private static func openUnnamed(in directory: String) -> CInt {
+    #if os(Linux)
+      // O_TMPFILE, a macro that Swift doesn't import; the name comes through /proc.
+      guard access("/proc/self/fd", X_OK) == 0 else { return -1 }
+      var descriptor: CInt
+      repeat {
+        descriptor = open(directory, O_WRONLY | O_CLOEXEC | 0o20_000_000 | O_DIRECTORY, 0o666)
+      } while descriptor < 0 && errno == EINTR
+      return descriptor
+    #else
+      return -1
+    #endif
+  }
+
+  /// Tries hidden names until `make` could make a file of one.
+  ///
+  /// - Returns: The name; nil if it couldn't, with the reason in `errno`.
+  private static func inventName(in directory: String, _ make: (String) -> Bool) -> String? {
+    for _ in 0..<100 {
+      // The name of the file to be may be as long as the file system allows already.
+      let suffix = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+      let name = FileSystem.join(directory, ".\(suffix).partial")
+      if make(name) { return name }
+      if errno != EINTR && errno != EEXIST { break }
+    }
+    return nil
   }
 
   /// Writes bytes behind those written before.
   ///
   /// - Throws: `ModelFileError` of the kind `unreadable`, for a full disk for instance.
   public func write(_ bytes: UnsafeRawBufferPointer) throws(ModelFileError) {
-    precondition(!isRenamed, "writes after commit")
+    precondition(!isCommitted, "writes after commit")
     count += bytes.count
     if bytes.count >= Self.bufferSize {
       try flush()
@@ -91,24 +119,47 @@ public final class AtomicFileWriter {
   ///
   /// - Throws: `ModelFileError` of the kind `unreadable`; the final name is then as it was before.
   public func commit() throws(ModelFileError) {
-    precondition(!isRenamed, "a second commit")
+    precondition(!isCommitted, "a second commit")
     try flush()
     guard fsync(descriptor) == 0 else { throw FileSystem.failure(path, "expected to sync the file, found") }
+    try giveName()
+    isCommitted = true
     let result = close(descriptor)
     descriptor = -1
-    guard result == 0 || errno == EINTR else {
+    // What was synced can't be lost by closing, but a file that can still be taken back had better be.
+    guard result == 0 || errno == EINTR || temporaryPath == nil else {
       throw FileSystem.failure(path, "expected to close the file, found")
     }
-    guard rename(temporaryPath, path) == 0 else {
-      throw FileSystem.failure(path, "expected to rename the finished file, found")
+    if let temporaryPath {
+      guard rename(temporaryPath, path) == 0 else {
+        throw FileSystem.failure(path, "expected to rename the finished file, found")
+      }
+      self.temporaryPath = nil
     }
-    isRenamed = true
     // The new name lasts once the directory is synced, which not every file system offers.
     let directory = open(FileSystem.split(path).directory, O_RDONLY | O_CLOEXEC)
     if directory >= 0 {
       fsync(directory)
       close(directory)
     }
+  }
+
+  /// Gives a file without a name its own, or a hidden one if there is something at its own: no call puts a file
+  /// without a name in another's place.
+  private func giveName() throws(ModelFileError) {
+    #if os(Linux)
+      guard temporaryPath == nil else { return }
+      let source = "/proc/self/fd/\(descriptor)"
+      if linkat(AT_FDCWD, source, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 { return }
+      if errno == EEXIST {
+        temporaryPath = Self.inventName(in: FileSystem.split(path).directory) { name in
+          linkat(AT_FDCWD, source, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0
+        }
+      }
+      guard temporaryPath != nil else {
+        throw FileSystem.failure(path, "expected to name the finished file, found")
+      }
+    #endif
   }
 
   private func flush() throws(ModelFileError) {

@@ -13,9 +13,14 @@ public final class Checkpoint: Sendable {
     ///
     /// A process dies if a file that it has mapped is cut short by another.
     public var mapped: Bool
+    /// The most that is taken from a file before it is checked.
+    public var limits: FileLimits
 
     /// Creates options.
-    public init(mapped: Bool = true) { self.mapped = mapped }
+    public init(mapped: Bool = true, limits: FileLimits = .init()) {
+      self.mapped = mapped
+      self.limits = limits
+    }
   }
 
   /// The format of the weights.
@@ -51,9 +56,9 @@ public final class Checkpoint: Sendable {
   /// - Throws: `ModelFileError`.
   public init(path: String, options: Options = .init()) throws(ModelFileError) {
     self.path = path
-    switch try ModelLocation(path: path) {
+    switch try ModelLocation(path: path, limits: options.limits) {
     case .gguf(let file):
-      let gguf = try GGUFFile(path: file, mapped: options.mapped)
+      let gguf = try GGUFFile(path: file, mapped: options.mapped, limits: options.limits)
       format = .gguf
       hyperparameters = try Hyperparameters(metadata: gguf.metadata)
       tensors = gguf.tensors
@@ -88,7 +93,7 @@ public final class Checkpoint: Sendable {
   ) throws(ModelFileError) -> ShardedSafetensors {
     if directory.contains(ShardedSafetensors.singleName) {
       let path = directory.path(of: ShardedSafetensors.singleName)
-      return ShardedSafetensors(try SafetensorsFile(path: path, mapped: mapped))
+      return ShardedSafetensors(try SafetensorsFile(path: path, mapped: mapped, limits: directory.limits))
     }
     if directory.contains(ShardedSafetensors.indexName) {
       return try ShardedSafetensors(indexOf: directory, mapped: mapped)
@@ -106,7 +111,7 @@ public final class Checkpoint: Sendable {
     {
       return try ShardedSafetensors(indexOf: directory, mapped: mapped)
     }
-    return ShardedSafetensors(try SafetensorsFile(path: path, mapped: mapped))
+    return ShardedSafetensors(try SafetensorsFile(path: path, mapped: mapped, limits: directory.limits))
   }
 
   private static func missingWeights(_ directory: ModelDirectory) -> ModelFileError {
@@ -155,7 +160,7 @@ public final class Checkpoint: Sendable {
   /// Reads the JSON file `name` of the model's directory.
   ///
   /// - Returns: nil if there is none, or if the model is a GGUF file.
-  public func readJSON(_ name: String, limits: JSONLimits = .init()) throws(ModelFileError) -> JSONDocument? {
+  public func readJSON(_ name: String, limits: JSONLimits? = nil) throws(ModelFileError) -> JSONDocument? {
     try directory?.optionalJSON(name, limits: limits)
   }
 }

@@ -11,7 +11,8 @@
 /// The bytes stay valid and don't move for as long as the object lives. They never change: the memory is
 /// private to the object and nothing here writes to it after `init`, which makes it safe to share between
 /// threads. What another process does to a mapped file can't be prevented: one that shrinks while it is
-/// mapped kills the process that reads behind its new end, hence the copying form.
+/// mapped kills the process that reads behind its new end (unless it called `MappedFiles.catchShrinking()`), hence
+/// the copying form.
 public final class FileBytes: @unchecked Sendable {
   /// The path the file was opened with.
   public let path: String
@@ -22,6 +23,11 @@ public final class FileBytes: @unchecked Sendable {
 
   /// How many bytes the file has; at least 1.
   public var count: Int { bytes.count }
+
+  /// The mapped file, kept open so that changes can be noticed.
+  private let descriptor: FileDescriptor?
+  /// Where the mapping is in the table of those that are watched.
+  private let place: Int?
 
   /// The alignment of bytes that were read instead of mapped.
   private static let alignment = 64
@@ -42,10 +48,26 @@ public final class FileBytes: @unchecked Sendable {
     self.path = path
     isMapped = mapped
     bytes = mapped ? try Self.map(descriptor) : try Self.read(descriptor)
+    self.descriptor = mapped ? descriptor : nil
+    place = mapped ? MappedFiles.add(bytes, path: path) : nil
   }
+
+  /// Checks that a mapped file still is what it was when it was opened: it has its size, and nobody wrote to it.
+  ///
+  /// A file that was replaced or removed under its name hasn't changed.
+  ///
+  /// - Throws: `ModelFileError` of the kind `unreadable`.
+  package func checkUnchanged() throws(ModelFileError) { try descriptor?.expectUnchanged() }
+
+  /// Checks that a mapped file has the size that it had when it was opened: what lies behind a new end reads as
+  /// zeros, or not at all.
+  ///
+  /// - Throws: `ModelFileError` of the kind `unreadable`.
+  package func checkSize() throws(ModelFileError) { _ = try descriptor?.expectSize() }
 
   deinit {
     let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
+    if let place { MappedFiles.remove(place) }
     if isMapped {
       munmap(start, bytes.count)
     } else {
@@ -79,7 +101,7 @@ public final class FileBytes: @unchecked Sendable {
       throw descriptor.failure("expected a file that can be mapped, found")
     }
     do throws(ModelFileError) {
-      try descriptor.expectUnchangedSize()
+      try descriptor.expectUnchanged()
     } catch {
       munmap(start, size)
       throw error
@@ -111,6 +133,8 @@ package final class FileDescriptor {
   let number: CInt
   /// The size at the time of opening.
   package let size: Int
+  /// When the file had last been written to at that time.
+  private let time: FileTime
 
   /// Opens a file.
   ///
@@ -140,6 +164,7 @@ package final class FileDescriptor {
     self.path = path
     self.number = number
     self.size = size
+    time = FileTime(status)
   }
 
   deinit { close(number) }
@@ -161,7 +186,7 @@ package final class FileDescriptor {
   /// Fills `buffer`, which is as large as the file was when it was opened.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(ModelFileError) {
     try read(into: buffer, at: 0)
-    try expectUnchangedSize()
+    try expectUnchanged()
   }
 
   /// Fills `buffer` with the bytes from `offset` on.
@@ -187,8 +212,16 @@ package final class FileDescriptor {
     }
   }
 
+  /// Checks that the file has the size it was opened with, and wasn't written to since.
+  func expectUnchanged() throws(ModelFileError) {
+    guard FileTime(try expectSize()) == time else {
+      throw ModelFileError(
+        .unreadable, file: path, expectation: "expected a file that nobody writes to while it is read")
+    }
+  }
+
   /// Checks that the file has the size it was opened with.
-  func expectUnchangedSize() throws(ModelFileError) {
+  func expectSize() throws(ModelFileError) -> stat {
     var status = stat()
     guard fstat(number, &status) == 0 else { throw failure("expected the status of the file, found") }
     guard Int(exactly: status.st_size) == size else {
@@ -196,10 +229,27 @@ package final class FileDescriptor {
         .unreadable, file: path,
         expectation: "expected \(size) bytes, found \(status.st_size): its size changes")
     }
+    return status
   }
 
   /// The error for the failed call that set `errno`.
   func failure(_ expectation: String) -> ModelFileError { FileSystem.failure(path, expectation) }
+}
+
+/// When a file was last written to.
+private struct FileTime: Equatable {
+  private let seconds: Int
+  private let nanoseconds: Int
+
+  init(_ status: stat) {
+    #if canImport(Darwin)
+      let time = status.st_mtimespec
+    #else
+      let time = status.st_mtim
+    #endif
+    seconds = Int(time.tv_sec)
+    nanoseconds = Int(time.tv_nsec)
+  }
 }
 
 /// Shorthands for calls of the system.

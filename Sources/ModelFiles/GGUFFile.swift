@@ -27,15 +27,16 @@ public struct GGUFFile: Sendable {
   /// - Parameters:
   ///   - path: The file.
   ///   - mapped: Whether to map files, or to read them into memory.
+  ///   - limits: The most that is taken from a file before it is checked.
   /// - Throws: `ModelFileError`: `missing` also for a missing part, `unsupported` for other versions, byte
   ///   orders and tensor types, `malformed` for whatever breaks the format.
-  public init(path: String, mapped: Bool = true) throws(ModelFileError) {
-    try self.init(first: FileBytes(path: path, mapped: mapped))
+  public init(path: String, mapped: Bool = true, limits: FileLimits = .init()) throws(ModelFileError) {
+    try self.init(first: FileBytes(path: path, mapped: mapped), limits: limits)
   }
 
   /// Reads a file that is open already; other parts are opened in the same way.
-  init(first file: FileBytes) throws(ModelFileError) {
-    var parser = GGUFParser(file: file)
+  init(first file: FileBytes, limits: FileLimits) throws(ModelFileError) {
+    var parser = GGUFParser(file: file, limits: limits)
     try parser.parse()
     let metadata = parser.metadata
     var files = [file]
@@ -43,11 +44,12 @@ public struct GGUFFile: Sendable {
     if let set = try GGUFSplitSet(first: file.path, metadata: metadata) {
       for number in 1..<set.count {
         let part = try FileBytes(path: set.path(number), mapped: file.isMapped)
-        var parser = GGUFParser(file: part)
+        var parser = GGUFParser(file: part, limits: limits)
         try parser.parse()
         try set.check(part: number, parser.metadata, against: metadata)
         files.append(part)
         tensors += parser.tensors
+        try limits.check(tensors: tensors.count, file: part.path)
       }
       try set.check(tensorCount: tensors.count)
     }

@@ -9,11 +9,7 @@ struct GGUFParser {
   private var position = 0
   /// Where metadata and descriptions must end: at the end of the file, or earlier.
   private let limit: Int
-
-  /// The largest header, far beyond the ten megabytes or so of real vocabularies.
-  ///
-  /// A sparse file of terabytes, which costs nothing to make, would otherwise keep the checks busy for hours.
-  private static let largestHeader = 1 << 30
+  private let limits: FileLimits
 
   /// Longer names than ggml's 63 bytes occur in no known file; this only keeps them bounded.
   static let longestName = 512
@@ -41,9 +37,10 @@ struct GGUFParser {
     var byteCount: Int
   }
 
-  init(file: FileBytes) {
+  init(file: FileBytes, limits: FileLimits) {
     self.file = file
-    limit = min(file.count, Self.largestHeader)
+    self.limits = limits
+    limit = min(file.count, max(0, limits.ggufHeaderBytes))
     metadata = GGUFMetadata(file: file, minimumCapacity: 0)
   }
 
@@ -86,6 +83,10 @@ struct GGUFParser {
     // Key: length, one byte, type, one byte of value. Tensor: length, one byte, dimensions, type, offset.
     let values = try count(valueCount, ofAtLeast: 14, "metadata values")
     let tensors = try count(tensorCount, ofAtLeast: 25, "tensors")
+    guard values <= limits.metadataValues else {
+      throw failure("expected at most \(limits.metadataValues) metadata values, found \(values)", "header")
+    }
+    try limits.check(tensors: tensors, file: file.path)
     return (tensors, values)
   }
 

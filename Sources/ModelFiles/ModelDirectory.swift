@@ -4,13 +4,18 @@
 public struct ModelDirectory: Sendable {
   /// The directory's path.
   public let path: String
+  /// The most that is taken from one of its files.
+  public let limits: FileLimits
 
   /// Takes a directory.
   ///
-  /// - Parameter path: The path of an existing directory.
+  /// - Parameters:
+  ///   - path: The path of an existing directory.
+  ///   - limits: The most that is taken from one of its files.
   /// - Throws: `ModelFileError`: `missing` if there is nothing, `unreadable` if it isn't a directory.
-  public init(path: String) throws(ModelFileError) {
+  public init(path: String, limits: FileLimits = .init()) throws(ModelFileError) {
     try FileSystem.check(path)
+    self.limits = limits
     switch FileSystem.item(at: path) {
     case .directory: self.path = path
     case .nothing:
@@ -30,15 +35,16 @@ public struct ModelDirectory: Sendable {
   ///
   /// - Parameters:
   ///   - name: The file's name, such as `config.json` or `1_Pooling/config.json`.
-  ///   - limits: What is accepted.
+  ///   - limits: What is accepted; nil for JSON of at most `limits.jsonBytes` bytes.
   /// - Throws: `ModelFileError`: `missing`, `unreadable`, or `malformed` for what isn't strict JSON.
-  public func json(_ name: String, limits: JSONLimits = .init()) throws(ModelFileError) -> JSONDocument {
-    try JSONDocument(bytes(name, limit: limits.byteCount), file: path(of: name), limits: limits)
+  public func json(_ name: String, limits: JSONLimits? = nil) throws(ModelFileError) -> JSONDocument {
+    let limits = limits ?? JSONLimits(byteCount: self.limits.jsonBytes)
+    return try JSONDocument(bytes(name, limit: limits.byteCount), file: path(of: name), limits: limits)
   }
 
   /// Reads the JSON file `name`, or returns nil if there is none.
   public func optionalJSON(
-    _ name: String, limits: JSONLimits = .init()
+    _ name: String, limits: JSONLimits? = nil
   ) throws(ModelFileError) -> JSONDocument? {
     try isAbsent(name) ? nil : json(name, limits: limits)
   }
@@ -77,13 +83,15 @@ public enum ModelLocation: Sendable {
 
   /// Finds out what is at `path`.
   ///
-  /// - Parameter path: A file or a directory.
+  /// - Parameters:
+  ///   - path: A file or a directory.
+  ///   - limits: The most that is taken from a file of a directory.
   /// - Throws: `ModelFileError`: `missing`, `unreadable`, `malformed` for a file that is neither GGUF nor
   ///   safetensors, and `unsupported` for PyTorch's own format.
-  public init(path: String) throws(ModelFileError) {
+  public init(path: String, limits: FileLimits = .init()) throws(ModelFileError) {
     try FileSystem.check(path)
     if FileSystem.item(at: path) == .directory {
-      self = .directory(try ModelDirectory(path: path))
+      self = .directory(try ModelDirectory(path: path, limits: limits))
       return
     }
     let start = try FileDescriptor(openingRegularFile: path).start(16)
@@ -91,7 +99,8 @@ public enum ModelLocation: Sendable {
     if start.starts(with: GGUFParser.magic) || path.hasSuffix(".gguf") {
       self = .gguf(path: path)
     } else if SafetensorsFile.isPlausible(start) || path.hasSuffix(".safetensors") {
-      self = .safetensors(path: path, try ModelDirectory(path: FileSystem.split(path).directory))
+      self = .safetensors(
+        path: path, try ModelDirectory(path: FileSystem.split(path).directory, limits: limits))
     } else if start.starts(with: [0x50, 0x4B, 3, 4]) {
       throw ModelFileError(
         .unsupported, file: path,

@@ -28,20 +28,24 @@ public struct SafetensorsFile: Sendable {
   /// - Parameters:
   ///   - path: The file.
   ///   - mapped: Whether to map the file, or to read it into memory.
+  ///   - limits: The most that is taken from a file before it is checked.
   /// - Throws: `ModelFileError`: `unsupported` for element types without a `TensorType`, `malformed` for
   ///   whatever breaks the format.
-  public init(path: String, mapped: Bool = true) throws(ModelFileError) {
-    try self.init(FileBytes(path: path, mapped: mapped))
+  public init(path: String, mapped: Bool = true, limits: FileLimits = .init()) throws(ModelFileError) {
+    try self.init(FileBytes(path: path, mapped: mapped), limits: limits)
   }
 
   /// Reads a file that is open already.
-  init(_ file: FileBytes) throws(ModelFileError) {
+  init(_ file: FileBytes, limits: FileLimits) throws(ModelFileError) {
     self.file = file
-    let (document, dataStart) = try Self.header(file)
+    let longest = min(Self.longestHeader, limits.safetensorsHeaderBytes)
+    let (document, dataStart) = try Self.header(file, longest: longest)
     let root = document.root
     guard root.kind == .object else {
       throw Self.failure(file, "header", "expected a JSON object")
     }
+    let count = root.count - (root["__metadata__"] == nil ? 0 : 1)
+    try limits.check(tensors: count, file: file.path)
     var metadata: [(key: String, value: String)] = []
     var tensors: [StoredTensor] = []
     tensors.reserveCapacity(root.count)
@@ -86,14 +90,16 @@ public struct SafetensorsFile: Sendable {
     return length >= 2 && length <= UInt64(longestHeader)
   }
 
-  private static func header(_ file: FileBytes) throws(ModelFileError) -> (JSONDocument, dataStart: Int) {
+  private static func header(
+    _ file: FileBytes, longest: Int
+  ) throws(ModelFileError) -> (JSONDocument, dataStart: Int) {
     let bytes = file.bytes
     guard bytes.count >= 8 else {
       throw failure(file, "header", "expected the 8 bytes of its length, found \(bytes.count)")
     }
     let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
-    guard length <= UInt64(longestHeader) else {
-      throw failure(file, "header", "expected a length of at most \(longestHeader) bytes, found \(length)")
+    guard length <= UInt64(max(0, longest)) else {
+      throw failure(file, "header", "expected a length of at most \(longest) bytes, found \(length)")
     }
     guard length <= UInt64(bytes.count - 8) else {
       throw failure(
@@ -104,7 +110,7 @@ public struct SafetensorsFile: Sendable {
     guard text.first == UInt8(ascii: "{") else {
       throw failure(file, "header", "expected a JSON object, which starts with '{'")
     }
-    let limits = JSONLimits(depth: 8, byteCount: longestHeader, membersCheckedForDuplicates: .max)
+    let limits = JSONLimits(depth: 8, byteCount: longest, membersCheckedForDuplicates: .max)
     return (try JSONDocument(Array(text), file: file.path, limits: limits), dataStart)
   }
 

@@ -38,7 +38,8 @@ struct ShardedSafetensors {
     var metadata: [(key: String, value: String)] = []
     var isFound = [Bool](repeating: false, count: shardOfTensor.count)
     for name in names.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
-      let shard = try SafetensorsFile(path: directory.path(of: name), mapped: mapped)
+      let shard = try SafetensorsFile(
+        path: directory.path(of: name), mapped: mapped, limits: directory.limits)
       for tensor in shard.tensors {
         guard let position = listed[tensor.name], shardOfTensor[position].shard == shardOfName[name] else {
           let place = listed[tensor.name].map { names[shardOfTensor[$0].shard] }
@@ -69,13 +70,15 @@ struct ShardedSafetensors {
     of directory: ModelDirectory
   ) throws(ModelFileError) -> [(tensor: String, shard: String)] {
     let path = directory.path(of: indexName)
-    let limits = JSONLimits(depth: 8, byteCount: 100_000_000, membersCheckedForDuplicates: .max)
+    let limits = JSONLimits(
+      depth: 8, byteCount: min(100_000_000, directory.limits.jsonBytes), membersCheckedForDuplicates: .max)
     let index = try directory.json(indexName, limits: limits)
     guard let map = index.root["weight_map"], map.kind == .object, map.count > 0 else {
       throw ModelFileError(
         .malformed, file: path, subject: "weight_map",
         expectation: "expected an object that gives the file of every tensor")
     }
+    try directory.limits.check(tensors: map.count, file: path)
     var weightMap: [(tensor: String, shard: String)] = []
     for (key, value) in map.members {
       guard let tensor = key.string, !tensor.isEmpty, let shard = value.string, isPlainFileName(shard) else {

@@ -57,6 +57,14 @@ public enum TensorType: UInt32, CaseIterable, Sendable, Hashable {
   /// True for types that store blocks of quantised values.
   public var isQuantized: Bool { valuesPerBlock > 1 }
 
+  /// Whether values are integers without a scale.
+  package var isPlainInteger: Bool {
+    switch self {
+    case .i8, .i16, .i32, .i64, .u8, .u16, .u32, .u64, .bool: true
+    default: false
+    }
+  }
+
   /// The field's name of the type: `Q4_K`, `BF16`, `F8_E4M3`.
   public var name: String {
     // The cases spell the names, but for the case of their letters.

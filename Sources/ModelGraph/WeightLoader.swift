@@ -80,9 +80,10 @@ package struct WeightLoader {
 
   /// To be called after each of `total` layers.
   ///
-  /// - Throws: `CancellationError` if the model is no longer wanted.
+  /// - Throws: `CancellationError` if the model is no longer wanted; `ModelFileError` if a mapped file has changed.
   package func finishedLayer(_ index: Int, of total: Int) throws {
     try cancellation.check()
+    if tally == nil { for file in checkpoint.files { try file.checkUnchanged() } }
     progress?(Double(index + 1) / Double(total))
   }
 
@@ -96,10 +97,11 @@ package struct WeightLoader {
 
   private func decodable(_ name: String, shape: [Int]) throws(ModelFileError) -> StoredTensor {
     let tensor = try checkpoint.tensor(name, shape: shape)
-    guard Dequantizer.canDecode(tensor.type) else {
+    // Integers without scales decode too, but no model has such weights: they are packed, or the type is wrong.
+    guard Dequantizer.canDecode(tensor.type), !tensor.type.isPlainInteger else {
       throw ModelFileError(
         .unsupported, file: tensor.file.path, subject: tensor.name,
-        expectation: "expected a type that decodes to floats, found \(tensor.type.name)")
+        expectation: "expected floats or a quantised type, found \(tensor.type.name)")
     }
     return tensor
   }

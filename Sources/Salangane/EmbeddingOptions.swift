@@ -48,8 +48,8 @@ public enum EmbeddingError: Error, Equatable, Sendable {
   case invalidToken(id: Int, text: Int, vocabularySize: Int)
   /// A sequence of token ids is empty, or longer than the model takes.
   case invalidLength(count: Int, text: Int, maximum: Int)
-  /// The model gave a vector that isn't finite: its weights are damaged or overflow.
-  case notFinite(text: Int)
+  /// The model gave a vector that isn't finite: its weights are damaged or overflow, where `fault` says.
+  case notFinite(text: Int, fault: NumericFault? = nil)
 }
 
 extension EmbeddingError: CustomStringConvertible {
@@ -62,8 +62,9 @@ extension EmbeddingError: CustomStringConvertible {
       "text \(text): token \(id): expected an id from 0 to \(vocabularySize - 1)"
     case .invalidLength(let count, let text, let maximum):
       "text \(text): expected 1 to \(maximum) tokens, found \(count)"
-    case .notFinite(let text):
+    case .notFinite(let text, let fault):
       "text \(text): expected a finite vector, but the model's output holds NaN or infinity"
+        + (fault.map { ": \($0)" } ?? "")
     }
   }
 }

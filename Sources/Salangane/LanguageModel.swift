@@ -55,24 +55,25 @@ public final class LanguageModel: Sendable {
     let threads = try options.validatedThreads()
     let maximumBatch = try options.validatedMaximumBatch()
     let loaded = try await ComputeQueue.shared.run { team, cancellation in
-      let checkpoint = try Checkpoint(path: path, options: .init(mapped: options.isMemoryMapped))
+      let checkpoint = try Checkpoint(path: path, options: options.opening)
       let architecture = try ArchitectureRegistry.decoder(for: checkpoint)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
       try options.checkExpertCount(checkpoint)
+      let memory = try ModelMemory(checkpoint, options)
       // What was asked for is refused now rather than when memory runs out.
-      if options.contextLength != nil { try ModelMemory(checkpoint, options).check() }
+      if options.contextLength != nil { try memory.check() }
+      let context = ComputeContext(team: team, threads: threads, kernels: kernels)
+      context.cancellation = cancellation
       let loader = WeightLoader(
-        checkpoint: checkpoint,
-        context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        options: options.weights, cancellation: cancellation, progress: progress)
+        checkpoint: checkpoint, context: context, options: options.weights, cancellation: cancellation,
+        progress: progress)
       let decoder = try architecture.loadDecoder(loader, loadsHead: true)
       try tokenizer.check(vocabularySize: decoder.vocabularySize, path: path)
       let endTokens = try EndTokens(checkpoint, tokenizer).ids
-      let contextLength = try options.contextLength(upTo: decoder.contextLength)
       return (
         engine: DecoderEngine(
-          decoder, contextLength: contextLength, cacheType: options.cacheType,
+          decoder, path: path, contextLength: memory.fittingLength, cacheType: options.cacheType,
           fingerprint: try ModelFingerprint(
             checkpoint, options, usedExperts: decoder.configuration.mixture?.used ?? 0, kernels.instructionSet
           ),
@@ -155,7 +156,9 @@ public final class LanguageModel: Sendable {
     let cache = LeaderState<KVCache?>(nil)
     for first in stride(from: 0, to: tokens.count, by: chunk) {
       let part = Array(tokens[first..<min(first + chunk, tokens.count)])
-      let values = try await engine.run { [engine] step, workspace in
+      // A number that is none may show in rows before its own: the whole part is looked at.
+      let run = { @Sendable in Array(tokens[..<min(first + chunk, tokens.count)]) }
+      let values = try await engine.explaining(run) { [engine] step, workspace in
         let sequence = cache.value ?? engine.makeCache()
         cache.value = sequence
         var values: [Float] = []
@@ -164,8 +167,8 @@ public final class LanguageModel: Sendable {
           part, cache: sequence, prompt: tokens.count, workspace: &workspace, context: step.context,
           cancellation: step.cancellation
         ) { row, logits in
-          guard step.context.isFinite(logits) else {
-            throw GenerationError.notFinite(position: first + row)
+          if let odd = step.context.firstOddRow(logits) {
+            throw GenerationError.notFinite(position: first + row + odd)
           }
           for row in 0..<logits.rows {
             values.append(contentsOf: UnsafeBufferPointer(start: logits.row(row), count: logits.columns))

@@ -6,6 +6,8 @@ import SalanganeTensors
 package struct ModelMemory: Sendable {
   /// The most tokens of a sequence, for which all this holds.
   package let contextLength: Int
+  /// As many of them as there can ever be memory for, where the options don't ask for a number.
+  package let fittingLength: Int
   /// Bytes of weights, in the order of the kernels.
   package let weights: Int
   /// Bytes of the model's files, if they are read; 0 if they are mapped.
@@ -45,16 +47,53 @@ package struct ModelMemory: Sendable {
   ) throws {
     try options.checkExpertCount(checkpoint)
     let needed = try MemoryRequirements(checkpoint, options: options.weights)
-    contextLength = try options.contextLength(upTo: needed.contextLength)
     weights = needed.weights
     files = options.isMemoryMapped ? 0 : checkpoint.files.reduce(0) { $0 + $1.count }
     scratch = needed.scratch
     cachedValues = needed.cacheLayers.map(\.valuesPerPosition)
     let type = options.cacheType.elementType
+    let bytes = { needed.cache(positions: $0, type) ?? .max }
+    contextLength = try Self.contextLength(options, trained: needed.contextLength, cache: bytes)
+    let left = system.limit - weights - files - scratch
+    // A model that can't be loaded at all fails elsewhere.
+    let isFree = options.contextLength == nil && bytes(1) <= left
+    fittingLength = isFree ? Self.most(contextLength, within: left, cache: bytes) : contextLength
     let block = needed.cache(positions: KVCache.blockLength, type) ?? .max
     cachePerThousand = block / KVCache.blockLength * 1000
     cache = needed.cache(positions: contextLength, type) ?? .max
     self.system = system
+  }
+
+  /// The most tokens of a sequence that the options allow.
+  ///
+  /// - Parameter cache: The bytes that keys and values of a number of tokens take.
+  private static func contextLength(
+    _ options: ModelOptions, trained: Int, cache: (_ positions: Int) -> Int
+  ) throws(EmbeddingError) -> Int {
+    let wanted = try options.contextLength(upTo: trained)
+    guard let bytes = options.cacheBytes else { return wanted }
+    guard cache(1) <= bytes else {
+      throw .invalidOption(
+        name: "cache bytes", expectation: "at least \(cache(1)), which the first tokens take, found \(bytes)")
+    }
+    guard options.contextLength == nil || cache(wanted) <= bytes else {
+      throw .invalidOption(
+        name: "context length",
+        expectation: "one whose keys and values take at most \(bytes) bytes, found \(wanted), which take "
+          + "\(cache(wanted))")
+    }
+    return most(wanted, within: bytes, cache: cache)
+  }
+
+  /// The most tokens, up to `wanted`, whose keys and values take no more than `limit` bytes.
+  private static func most(_ wanted: Int, within limit: Int, cache: (_ positions: Int) -> Int) -> Int {
+    var fits = 1
+    var end = wanted + 1
+    while end - fits > 1 {
+      let middle = fits + (end - fits) / 2
+      if cache(middle) <= limit { fits = middle } else { end = middle }
+    }
+    return fits
   }
 
   /// Checks that the context fits into all the memory that the process can ever have.

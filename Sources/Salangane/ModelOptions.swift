@@ -31,15 +31,21 @@ public struct ModelOptions: Sendable {
   public var contextLength: Int?
   /// How generation stores the keys and values of earlier tokens.
   public var cacheType: KVCacheType
+  /// The most bytes that the keys and values of one sequence may take: the context is shortened to what fits. nil for
+  /// what all of the process's memory leaves beside the weights.
+  public var cacheBytes: Int?
   /// How many experts of a mixture a token uses; nil for what the model was trained with.
   public var expertCount: Int?
+  /// The most that is taken from a model's files before they are checked.
+  public var fileLimits: FileLimits
 
   /// Creates options; every one has a default.
   public init(
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
     precision: WeightPrecision = .stored, repacksWeights: Bool = true, isMemoryMapped: Bool = true,
     batchTokens: Int = 4096, maximumBatch: Int = 32, contextLength: Int? = nil,
-    cacheType: KVCacheType = .f16, expertCount: Int? = nil
+    cacheType: KVCacheType = .f16,
+    cacheBytes: Int? = nil, expertCount: Int? = nil, fileLimits: FileLimits = .init()
   ) {
     self.threads = threads
     self.instructionSet = instructionSet
@@ -51,7 +57,9 @@ public struct ModelOptions: Sendable {
     self.maximumBatch = maximumBatch
     self.contextLength = contextLength
     self.cacheType = cacheType
+    self.cacheBytes = cacheBytes
     self.expertCount = expertCount
+    self.fileLimits = fileLimits
   }
 }
 
@@ -61,6 +69,9 @@ extension ModelOptions {
     WeightOptions(
       backend: backend, precision: precision, packs: repacksWeights, usedExperts: expertCount)
   }
+
+  /// How a model's files are opened.
+  var opening: Checkpoint.Options { .init(mapped: isMemoryMapped, limits: fileLimits) }
 
   /// Checks that tokens of a model can use as many experts as they are to.
   ///

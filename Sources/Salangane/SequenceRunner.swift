@@ -23,6 +23,7 @@ final class SequenceRunner: Sendable {
   let vocabularySize: Int
 
   private let backbone: Backbone
+  private let path: String
   private let kernels: KernelTable
   private let threads: Int
   private let batchTokens: Int
@@ -50,24 +51,29 @@ final class SequenceRunner: Sendable {
     let threads = try options.validatedThreads()
     let batchTokens = try options.validatedBatchTokens()
     return try await ComputeQueue.shared.run { team, cancellation in
-      let checkpoint = try Checkpoint(path: path, options: .init(mapped: options.isMemoryMapped))
+      let checkpoint = try Checkpoint(path: path, options: options.opening)
       try options.checkExpertCount(checkpoint)
+      let context = ComputeContext(team: team, threads: threads, kernels: kernels)
+      context.cancellation = cancellation
       let loader = WeightLoader(
-        checkpoint: checkpoint,
-        context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        options: options.weights, cancellation: cancellation, progress: progress)
+        checkpoint: checkpoint, context: context, options: options.weights, cancellation: cancellation,
+        progress: progress)
       let tokenizer = try TokenizerLoader.load(checkpoint)
       try cancellation.check()
       let extras = try extras(loader, tokenizer)
       let backbone = try Backbone(loader)
       try tokenizer.check(vocabularySize: backbone.vocabularySize, path: path)
-      let runner = SequenceRunner(backbone, kernels: kernels, threads: threads, batchTokens: batchTokens)
+      let runner = SequenceRunner(
+        backbone, path: path, kernels: kernels, threads: threads, batchTokens: batchTokens)
       return (runner, tokenizer, extras)
     }
   }
 
-  private init(_ backbone: Backbone, kernels: KernelTable, threads: Int, batchTokens: Int) {
+  private init(
+    _ backbone: Backbone, path: String, kernels: KernelTable, threads: Int, batchTokens: Int
+  ) {
     self.backbone = backbone
+    self.path = path
     self.kernels = kernels
     self.threads = threads
     self.batchTokens = batchTokens
@@ -125,7 +131,8 @@ final class SequenceRunner: Sendable {
         try self.runBatch(batch, pooling, team, cancellation, reduce)
       }
       if let wrong = results.firstIndex(where: { !$0.isFinite }) {
-        throw EmbeddingError.notFinite(text: first + wrong / valuesPerSequence)
+        let text = first + wrong / valuesPerSequence
+        throw EmbeddingError.notFinite(text: text, fault: try await fault(in: sequences[text], pooling))
       }
       values.append(contentsOf: results)
       first = end
@@ -134,9 +141,18 @@ final class SequenceRunner: Sendable {
     return values
   }
 
+  /// Runs a sequence once more to find out where its numbers stop being finite.
+  private func fault(in sequence: TokenSequence, _ pooling: Pooling) async throws -> NumericFault {
+    try await ComputeQueue.shared.run { [path] team, cancellation in
+      let finder = FaultFinder()
+      _ = try self.runBatch([sequence], pooling, team, cancellation, faultFinder: finder) { _, _ in [] }
+      return try NumericFault(finder.place ?? .output, inModelAt: path, cancellation)
+    }
+  }
+
   private func runBatch(
     _ batch: ArraySlice<TokenSequence>, _ pooling: Pooling, _ team: ThreadTeam, _ cancellation: Cancellation,
-    _ reduce: (Matrix, ComputeContext) -> [Float]
+    faultFinder: FaultFinder? = nil, _ reduce: (Matrix, ComputeContext) -> [Float]
   ) throws -> [Float] {
     var memory =
       memory.value
@@ -144,6 +160,8 @@ final class SequenceRunner: Sendable {
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
         workspace: backbone.makeWorkspace())
     self.memory.value = nil
+    memory.context.cancellation = cancellation
+    memory.context.faultFinder = faultFinder
     defer { self.memory.value = memory }
     var offsets = [0]
     offsets.reserveCapacity(batch.count + 1)

@@ -26,7 +26,7 @@ extension ComputeContext {
     let sequences = offsets.count - 1
     offsets.withUnsafeBufferPointer { offsets in
       nonisolated(unsafe) let offsets = offsets
-      parallel(tasks: sequences * heads, scratchCount: layout.count) { task, _, scratch in
+      parallel(tasks: sequences * heads, scratchCount: layout.count, isAbandoned: true) { task, _, scratch in
         let sequence = task / heads
         let head = task % heads
         let first = offsets[sequence]

@@ -10,6 +10,11 @@ package final class ComputeContext {
   package let threads: Int
   /// The kernels of the chosen instruction set.
   package let kernels: KernelTable
+  /// The request in whose name is computed: once it is cancelled, products give up where they are, so that their
+  /// results are to be thrown away. nil if there is nothing to ask.
+  package var cancellation: Cancellation?
+  /// Who looks for numbers that aren't finite; nil for nobody.
+  package var faultFinder: FaultFinder?
   private var scratch: [FloatBuffer]
   private var partialResults = FloatBuffer(count: 0)
   /// The most floats for results of attention that are merged later; with more, it goes in several waves.
@@ -41,12 +46,16 @@ package final class ComputeContext {
 
   /// Runs tasks on the team; each gets scratch of at least `scratchCount` floats, which belongs to its
   /// worker and keeps what an earlier task of the same worker left there.
+  ///
+  /// - Parameter isAbandoned: Whether tasks are left out once the request is cancelled.
   package func parallel(
-    tasks: Int, scratchCount: Int = 0,
+    tasks: Int, scratchCount: Int = 0, isAbandoned: Bool = false,
     _ body: (_ task: Int, _ worker: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
   ) {
     let bases = scratch(count: scratchCount)
+    let cancellation = isAbandoned ? cancellation : nil
     team.run(tasks: tasks, width: threads) { task, worker in
+      if let cancellation, cancellation.isCancelled { return }
       body(task, worker, bases[worker])
     }
   }
@@ -54,7 +63,13 @@ package final class ComputeContext {
   /// Runs tasks on the team as the closure's form does, without an allocation.
   package func parallel(tasks: Int, scratchCount: Int = 0, _ phase: some ScratchPhase) {
     let bases = scratch(count: scratchCount)
-    team.run(tasks: tasks, width: threads, phase: WithScratch(phase: phase, bases: bases))
+    team.run(
+      tasks: tasks, width: threads,
+      phase: WithScratch(phase: phase, bases: bases, cancellation: cancellation(of: phase)))
+  }
+
+  private func cancellation<P: ScratchPhase>(of phase: P) -> Cancellation? {
+    P.isAbandoned ? cancellation : nil
   }
 
   /// Memory for at least `count` floats that outlives a phase; what was there may be lost.
@@ -112,13 +127,24 @@ package final class ComputeContext {
 
 /// What the tasks of one phase do with their worker's scratch.
 package protocol ScratchPhase {
+  /// Whether tasks are left out once the request is cancelled: only where they write nothing but numbers, which
+  /// are thrown away then.
+  static var isAbandoned: Bool { get }
   /// Runs a task.
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>)
+}
+
+extension ScratchPhase {
+  package static var isAbandoned: Bool { false }
 }
 
 private struct WithScratch<P: ScratchPhase>: Phase {
   let phase: P
   let bases: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+  let cancellation: Cancellation?
 
-  func run(task: Int, worker: Int) { phase.run(task: task, worker: worker, scratch: bases[worker]) }
+  func run(task: Int, worker: Int) {
+    if P.isAbandoned, let cancellation, cancellation.isCancelled { return }
+    phase.run(task: task, worker: worker, scratch: bases[worker])
+  }
 }

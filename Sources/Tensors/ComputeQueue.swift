@@ -1,3 +1,4 @@
+import SalanganeFiles
 import Synchronization
 
 #if canImport(Glibc)
@@ -43,37 +44,62 @@ package final class ComputeQueue: Sendable {
     var lastTurn = Duration.zero
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
+  /// The process that the leader runs in; 0 before it was started.
+  private let process = Atomic<Int32>(0)
   private let waitingTurns = Atomic<Int>(0)
   private let shares = LeaderState(Shares())
   private let team = ThreadTeam()
-  private let signal = Signal()
 
   private init() {}
 
   /// Runs a job on the computing threads and returns what it returns.
   ///
-  /// A job whose task was cancelled before its turn is not run.
+  /// A job whose task is cancelled before its turn is not run, and its caller doesn't wait for that turn. One that
+  /// is cancelled while it runs ends with its next check, and what it returns is dropped.
   ///
-  /// - Throws: What `body` throws, or `CancellationError`.
+  /// - Throws: What `body` throws, `CancellationError`, or `ComputeError.forked` in a child of `fork`.
   package func run<Result: Sendable>(
     _ body: @escaping @Sendable (ThreadTeam, Cancellation) throws -> Result
   ) async throws -> Result {
+    try checkProcess()
     let cancellation = Cancellation(queue: self)
+    let request = Request<Result>()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
+        guard request.wait(continuation, for: body) else {
+          return continuation.resume(throwing: CancellationError())
+        }
         enqueue { team in
+          guard let (continuation, body) = request.begin() else { return }
           do {
             try cancellation.check()
-            continuation.resume(returning: try body(team, cancellation))
+            let faults = MappedFiles.faults
+            let result = try body(team, cancellation)
+            try cancellation.check()
+            try MappedFiles.check(since: faults)
+            continuation.resume(returning: result)
           } catch {
-            continuation.resume(throwing: error)
+            // What a job makes of numbers that nobody finished computing isn't of interest.
+            continuation.resume(throwing: cancellation.isCancelled ? CancellationError() : error)
           }
         }
       }
     } onCancel: {
       cancellation.cancel()
+      request.cancel()?.resume(throwing: CancellationError())
     }
+  }
+
+  /// Checks that the computing threads are threads of this process: a child of `fork` has only the thread that
+  /// called it.
+  ///
+  /// It comes before any lock, which another thread of the parent may have held at that moment.
+  ///
+  /// - Throws: `ComputeError.forked`.
+  package func checkProcess() throws(ComputeError) {
+    let process = process.load(ordering: .relaxed)
+    if process != 0, process != getpid() { throw .forked }
   }
 
   /// Asks for a turn, which is taken once.
@@ -93,11 +119,12 @@ package final class ComputeQueue: Sendable {
       return !state.isStarted
     }
     if mustStart { startLeader() }
-    signal.raise()
+    state.signal()
   }
 
-  private func next() -> Work? {
-    state.withLock { state in
+  /// What is next, waited for.
+  private func next() -> Work {
+    state.wait { state in
       if state.isTurnNext || state.jobs.isEmpty, let turn = state.turns.removeFirst() {
         state.isTurnNext = false
         return .turn(turn)
@@ -109,15 +136,12 @@ package final class ComputeQueue: Sendable {
 
   fileprivate func lead() {
     while true {
-      signal.wait()
-      while let work = next() {
-        switch work {
-        case .job(let job):
-          shares.value.jobStart = .now
-          shares.value.turns = .zero
-          job(team)
-        case .turn(let turn): take(turn)
-        }
+      switch next() {
+      case .job(let job):
+        shares.value.jobStart = .now
+        shares.value.turns = .zero
+        job(team)
+      case .turn(let turn): take(turn)
       }
     }
   }
@@ -157,6 +181,7 @@ package final class ComputeQueue: Sendable {
     guard pthread_create(&thread, nil, leaderMain, start.toOpaque()) == 0 else {
       fatalError("the system refuses to start a thread for computing")
     }
+    process.store(getpid(), ordering: .relaxed)
   }
 }
 
@@ -171,6 +196,66 @@ package final class ComputeQueue: Sendable {
     return nil
   }
 #endif
+
+/// Why nothing can be computed.
+public enum ComputeError: Error, Equatable, Sendable {
+  /// The process is a child of `fork`, whose parent has computed before: the computing threads stayed there.
+  case forked
+}
+
+extension ComputeError: CustomStringConvertible {
+  /// One line that says what was expected.
+  public var description: String {
+    switch self {
+    case .forked:
+      "computing: expected the process that began it, found a child of its fork, which has no threads for it"
+    }
+  }
+}
+
+/// A job on its way through the queue: it is begun, or it is cancelled before that, but not both.
+private final class Request<Result: Sendable>: Sendable {
+  typealias Body = @Sendable (ThreadTeam, Cancellation) throws -> Result
+  typealias Continuation = CheckedContinuation<Result, any Error>
+
+  private enum State {
+    case new
+    case waiting(Continuation, Body)
+    case over
+  }
+
+  private let state = Locked(State.new)
+
+  /// Takes what the job's turn needs; false if the request was cancelled before.
+  func wait(_ continuation: Continuation, for body: @escaping Body) -> Bool {
+    state.withLock { state in
+      guard case .new = state else { return false }
+      state = .waiting(continuation, body)
+      return true
+    }
+  }
+
+  /// What is to be run now; nil if the request was cancelled.
+  func begin() -> (Continuation, Body)? {
+    state.withLock { state in
+      guard case .waiting(let continuation, let body) = state else { return nil }
+      state = .over
+      return (continuation, body)
+    }
+  }
+
+  /// Takes the request back; nil if it was begun or isn't waiting yet.
+  func cancel() -> Continuation? {
+    state.withLock { state in
+      guard case .waiting(let continuation, _) = state else {
+        if case .new = state { state = .over }
+        return nil
+      }
+      state = .over
+      return continuation
+    }
+  }
+}
 
 /// Work that asks for the computing threads again and again for a short time, such as a step of the texts that are
 /// being generated.
@@ -236,40 +321,5 @@ private struct Line<Element> {
       head = 0
     }
     return element
-  }
-}
-
-/// A flag that one thread raises and another sleeps on.
-///
-/// `@unchecked Sendable`: `isRaised` is only touched with `mutex` held.
-private final class Signal: @unchecked Sendable {
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private var isRaised = false
-
-  init() {
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
-  }
-
-  func raise() {
-    pthread_mutex_lock(mutex)
-    isRaised = true
-    pthread_cond_signal(condition)
-    pthread_mutex_unlock(mutex)
-  }
-
-  func wait() {
-    pthread_mutex_lock(mutex)
-    while !isRaised { pthread_cond_wait(condition, mutex) }
-    isRaised = false
-    pthread_mutex_unlock(mutex)
-  }
-
-  deinit {
-    pthread_cond_destroy(condition)
-    pthread_mutex_destroy(mutex)
-    condition.deallocate()
-    mutex.deallocate()
   }
 }

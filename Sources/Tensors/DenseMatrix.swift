@@ -23,7 +23,9 @@ package struct DenseMatrix: Sendable {
     self.columns = columns
     let buffer = FloatBuffer(count: rows * columns)
     self.buffer = buffer
-    context.parallel(tasks: rows) { row, _, _ in decodeRow(row, buffer.base + row * columns) }
+    context.parallel(tasks: rows, isAbandoned: true) { row, _, _ in
+      decodeRow(row, buffer.base + row * columns)
+    }
   }
 
   /// The weights of a row.
@@ -51,7 +53,7 @@ extension ComputeContext {
     let extent = byRows ? x.rows : w.rows
     let share = (extent + threads - 1) / threads
     let kernels = kernels
-    parallel(tasks: (extent + share - 1) / max(share, 1)) { task, _, _ in
+    parallel(tasks: (extent + share - 1) / max(share, 1), isAbandoned: true) { task, _, _ in
       let start = task * share
       let count = min(share, extent - start)
       let rows = byRows ? start..<start + count : 0..<x.rows

@@ -176,6 +176,8 @@ struct RowGatherer {
 
 /// Grouped products with packed weights, cut into tasks.
 private struct GroupedPhase: ScratchPhase {
+  static let isAbandoned = true
+
   let kernels: KernelTable
   let plan: GroupedPlan
   let product: GroupedProduct

@@ -52,7 +52,9 @@ extension ComputeContext {
           kernels: kernels, plan: plan, depth: depth, x: x.rows(rows), w: w, bias: bias,
           activation: activation, out: out.rows(rows))
         let packed = packedRows(product)
-        team.run(tasks: plan.tasks, width: threads, phase: WithPackedRows(product: product, packed: packed))
+        team.run(
+          tasks: plan.tasks, width: threads,
+          phase: WithPackedRows(product: product, packed: packed, cancellation: cancellation))
         depth = depth.upperBound..<min(depth.upperBound + plan.phaseDepth, w.columns)
       }
       first += height
@@ -88,8 +90,10 @@ private struct RowPacking: Phase {
 private struct WithPackedRows: Phase {
   let product: PackedProduct
   let packed: UnsafePointer<Float>
+  let cancellation: Cancellation?
 
   func run(task: Int, worker: Int) {
+    if let cancellation, cancellation.isCancelled { return }
     let (tiles, panels) = product.plan.task(task)
     product.multiply(tiles, panels, packed + tiles.lowerBound * product.tileCount)
   }
@@ -97,6 +101,7 @@ private struct WithPackedRows: Phase {
 
 /// The product of some rows with packed weights over a part of the depth, cut into tasks.
 private struct PackedProduct: ScratchPhase {
+  static let isAbandoned = true
   /// Panels that go together, the tile of the widest kernels.
   static let panelsPerPass = 2
 

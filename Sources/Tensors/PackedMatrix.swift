@@ -92,7 +92,8 @@ package struct PackedMatrix: Sendable {
     }
     let kernels = context.kernels
     let rowBytes = columns * element.byteCount
-    context.parallel(tasks: panels, scratchCount: (16 * rowBytes + 3) / 4) { panel, _, scratch in
+    context.parallel(tasks: panels, scratchCount: (16 * rowBytes + 3) / 4, isAbandoned: true) {
+      panel, _, scratch in
       let first = panel * 16
       let count = min(16, rows - first)
       let source = UnsafeMutableRawPointer(scratch)

@@ -111,6 +111,8 @@ private struct GroupQuantization: ScratchPhase {
 
 /// Grouped products with quantised weights, cut into tasks.
 private struct QuantizedGroupPhase: ScratchPhase {
+  static let isAbandoned = true
+
   let multiplier: QuantizedProduct
   let plan: QuantizedGroupPlan
   let product: GroupedProduct

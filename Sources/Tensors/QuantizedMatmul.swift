@@ -90,6 +90,8 @@ private struct VectorPlan {
 
 /// A product of few rows, cut into runs of panels.
 private struct QuantizedVectorPhase: ScratchPhase {
+  static let isAbandoned = true
+
   let product: QuantizedProduct
   let plan: VectorPlan
   let x: QuantizedRows
@@ -133,6 +135,8 @@ private struct TilePlan {
 
 /// A product of many rows, cut into tasks.
 private struct QuantizedTilePhase: ScratchPhase {
+  static let isAbandoned = true
+
   let product: QuantizedProduct
   let plan: TilePlan
   let x: QuantizedRows

@@ -109,7 +109,8 @@ package struct QuantizedMatrix: Sendable {
     storage = .packed(buffer)
     nonisolated(unsafe) let base = UnsafeMutableRawPointer(buffer.base)
     let packer = PanelPacker(format: format, rows: rows, columns: columns)
-    context.parallel(tasks: panels, scratchCount: packer.scratchCount) { panel, _, scratch in
+    context.parallel(tasks: panels, scratchCount: packer.scratchCount, isAbandoned: true) {
+      panel, _, scratch in
       packer.pack(panel, from: source, scratch: scratch, to: base + panel * stride)
     }
   }

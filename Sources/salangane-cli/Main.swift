@@ -1,4 +1,5 @@
 import ArgumentParser
+import SalanganeFiles
 
 #if canImport(Glibc)
   import Glibc
@@ -31,6 +32,8 @@ enum Main {
     signal(SIGPIPE, SIG_IGN)
     // So does a limit on the size of files.
     signal(SIGXFSZ, SIG_IGN)
+    // And a model file that is cut short while it is used is reported.
+    MappedFiles.catchShrinking()
     do {
       try checkArguments()
       var command = try SalanganeCommand.parseAsRoot()

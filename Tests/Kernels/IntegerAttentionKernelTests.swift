@@ -176,4 +176,24 @@ import Testing
       #expect(total[0].isNaN)
     }
   }
+
+  /// The scale of values that hold NaN or infinity reaches the scale of their group, wherever it stands.
+  @Test(arguments: InstructionSet.available)
+  func brokenValuesReachTheScale(set: InstructionSet) throws {
+    let table = try KernelTable.table(for: set)
+    for broken in [Float.nan, -.nan, .infinity] {
+      for key in 0..<128 {
+        var scores = [Float](repeating: 1, count: 128)
+        var valueScales = scores
+        valueScales[key] = broken
+        var weights = [UInt32](repeating: 0, count: 32)
+        var weightScales: [Float] = [0, 0]
+        var maximum = [Float](repeating: 0, count: 16)
+        var total = maximum
+        table.integerAttentionWeights(
+          1, &scores, 128, 1, [0, 128], 2, valueScales, &weights, &weightScales, &maximum, &total)
+        #expect(!weightScales[key / 64].isFinite && weightScales[1 - key / 64].isFinite, "\(key)")
+      }
+    }
+  }
 }

@@ -82,7 +82,8 @@ import Testing
     do {
       let writer = try AtomicFileWriter(path: directory.path("file"))
       try writer.write([1])
-      #expect(try directory.names().count == 2)
+      // On most file systems what is written has no name yet.
+      #expect(try directory.names().filter { $0 != "file" }.allSatisfy { $0.hasSuffix(".partial") })
     }
     #expect(try directory.names() == ["file"])
     #expect(try directory.read("file") == Array("old".utf8))

@@ -272,7 +272,7 @@ import Testing
     let session = try DecoderSession(path: golden.path)
     let expected = try session.logits(prompt)
     let cache = session.decoder.makeCache()
-    for layer in 1...2 {
+    for layer in 1...3 {
       #expect(throws: CancellationError.self) {
         try session.runCancelled(prompt, cache: cache, beforeLayer: layer)
       }

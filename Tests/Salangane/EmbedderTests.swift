@@ -328,7 +328,10 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
     bytes.replaceSubrange(matrix.offset..<matrix.offset + 4, with: nan)
     try directory.write(bytes, to: "model.safetensors")
     let embedder = try await Embedder(contentsOf: URL(fileURLWithPath: directory.path))
-    await #expect(throws: EmbeddingError.notFinite(text: 0)) { try await embedder.embed("a bird") }
+    let fault = NumericFault(.feedForward(layer: 0), tensor: "encoder.layer.0.output.dense.weight")
+    await #expect(throws: EmbeddingError.notFinite(text: 0, fault: fault)) {
+      try await embedder.embed("a bird")
+    }
     bytes = original
     bytes.replaceSubrange(norm.offset..<norm.offset + 4, with: nan)
     try directory.write(bytes, to: "model.safetensors")

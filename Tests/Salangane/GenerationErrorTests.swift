@@ -101,11 +101,14 @@ import Testing
         return
       }
     }
-    await #expect(throws: GenerationError.self) { try await model.logits(tokens: [1, 2]) }
-    await #expect(throws: EmbeddingError.notFinite(text: 0)) {
+    let fault = NumericFault(.feedForward(layer: 1), tensor: "model.layers.1.mlp.down_proj.weight")
+    await #expect(throws: GenerationError.notFinite(position: 0, fault: fault)) {
+      try await model.logits(tokens: [1, 2])
+    }
+    await #expect(throws: EmbeddingError.notFinite(text: 0, fault: fault)) {
       try await Reranker(contentsOf: url).score(query: "a", documents: ["b"])
     }
-    await #expect(throws: EmbeddingError.notFinite(text: 0)) {
+    await #expect(throws: EmbeddingError.notFinite(text: 0, fault: fault)) {
       try await Embedder(contentsOf: url).embed("swift")
     }
   }

@@ -25,6 +25,25 @@ import Testing
     #expect(try ModelMemory(checkpoint, .init()).contextLength == 640)
   }
 
+  /// Contexts as long as the bytes for keys and values allow: those that the options name, or all that there are.
+  @Test func contextsThatFit() throws {
+    let checkpoint = try checkpoint("deepseek_v3")
+    let block = 128 * 2 * 32 * 2
+    #expect(try ModelMemory(checkpoint, .init(cacheBytes: 2 * block)).contextLength == 256)
+    #expect(try ModelMemory(checkpoint, .init(cacheBytes: 3 * block - 1)).contextLength == 256)
+    #expect(try ModelMemory(checkpoint, .init(cacheBytes: 100 * block)).contextLength == 640)
+    #expect(
+      try ModelMemory(checkpoint, .init(contextLength: 200, cacheBytes: 2 * block)).contextLength == 200)
+    #expect(throws: EmbeddingError.self) { try ModelMemory(checkpoint, .init(cacheBytes: block - 1)) }
+    #expect(throws: EmbeddingError.self) {
+      try ModelMemory(checkpoint, .init(contextLength: 300, cacheBytes: 2 * block))
+    }
+    let needed = try ModelMemory(checkpoint, .init())
+    let limit = needed.total - needed.cache + 3 * block
+    let small = try ModelMemory(checkpoint, .init(), system: SystemMemory(limit: limit, available: limit))
+    #expect(small.contextLength == 640 && small.fittingLength == 384 && needed.fittingLength == 640)
+  }
+
   /// Encoders keep nothing.
   @Test func encoders() throws {
     let memory = try ModelMemory(Checkpoint(path: TestFiles.golden("bert/wide")), .init())

@@ -8,25 +8,37 @@ enum PromptCacheTestModel: String, CaseIterable, Sendable {
   case dense
   /// In the second layer a token sees 150 positions.
   case windowed
+  /// Weights of 4 bits.
+  case quantized
   /// Attention over latents, and experts.
   case latent
+
+  private static let quantizedShape = ModelShape(
+    "quantized", architecture: "qwen3", layerCount: 2, hiddenSize: 128, feedForwardSize: 128,
+    attention: .grouped(heads: 2, keyValueHeads: 1, headDimension: 64, normalizes: true),
+    contextLength: 1000, rotaryBase: 1e6, normEpsilon: 1e-6, tiesEmbeddings: true,
+    vocabulary: SmallShape.vocabulary)
+
+  private static let latentShape = ModelShape(
+    "latent", architecture: "deepseek2", layerCount: 2, hiddenSize: 64, feedForwardSize: 64,
+    attention: .latent(
+      heads: 2, queryRank: 32, keyValueRank: 32, plainDimension: 16, rotaryDimension: 16,
+      valueDimension: 16, yarn: nil),
+    experts: .init(
+      count: 4, usedCount: 2, feedForwardSize: 32, sharedCount: 1, leadingDenseLayers: 1, isSigmoid: true,
+      normalizesWeights: true, weightScale: 1.5),
+    contextLength: 1000, rotaryBase: 1e4, normEpsilon: 1e-6, vocabulary: SmallShape.vocabulary)
 
   /// Writes the model's files.
   ///
   /// - Returns: What to load.
   func write(to directory: TemporaryDirectory) async throws -> URL {
-    guard self != .latent else {
+    if self == .quantized || self == .latent {
       let path = directory.path("model.gguf")
-      let shape = ModelShape(
-        "latent", architecture: "deepseek2", layerCount: 2, hiddenSize: 64, feedForwardSize: 64,
-        attention: .latent(
-          heads: 2, queryRank: 32, keyValueRank: 32, plainDimension: 16, rotaryDimension: 16,
-          valueDimension: 16, yarn: nil),
-        experts: .init(
-          count: 4, usedCount: 2, feedForwardSize: 32, sharedCount: 1, leadingDenseLayers: 1, isSigmoid: true,
-          normalizesWeights: true, weightScale: 1.5),
-        contextLength: 1000, rotaryBase: 1e4, normEpsilon: 1e-6, vocabulary: SmallShape.vocabulary)
-      try await ModelSynthesizer(shape, scheme: .f16, seed: 5).write(to: path)
+      try await ModelSynthesizer(
+        self == .latent ? Self.latentShape : Self.quantizedShape, scheme: self == .latent ? .f16 : .q4_0,
+        seed: 5
+      ).write(to: path)
       return URL(fileURLWithPath: path)
     }
     for name in ["tokenizer.json", "tokenizer_config.json", "model.safetensors"] {

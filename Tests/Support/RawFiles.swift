@@ -147,3 +147,23 @@ public struct RawSafetensors: Sendable {
     return Array(bytes.prefix(length ?? bytes.count))
   }
 }
+
+extension RawGGUF {
+  /// The two parts of a valid split set; they belong into `NAME-00001-of-00002.gguf` and
+  /// `NAME-00002-of-00002.gguf`.
+  public static var splitSet: (first: RawGGUF, second: RawGGUF) {
+    var first = RawGGUF()
+    var second = RawGGUF()
+    second.values = []
+    second.tensors[0].name = Array("third.weight".utf8)
+    second.tensors[1].name = Array("fourth.weight".utf8)
+    func mark(_ file: inout RawGGUF, _ number: UInt16) {
+      file.set("split.no", type: 2, number == 0 ? [0, 0] : RawGGUF.number(number))
+      file.set("split.count", type: 2, RawGGUF.number(UInt16(2)))
+      file.set("split.tensors.count", type: 5, RawGGUF.number(Int32(4)))
+    }
+    mark(&first, 0)
+    mark(&second, 1)
+    return (first, second)
+  }
+}

@@ -1,3 +1,4 @@
+import SalanganeFiles
 import SalanganeKernels
 import SalanganeTensors
 import SalanganeTestSupport
@@ -85,7 +86,7 @@ import Testing
   }
 
   @Test func queueRunsJobsInOrderAndSkipsCancelledOnes() async throws {
-    let order = Mutex<[Int]>([])
+    let order = Locked<[Int]>([])
     for index in 0..<50 {
       let result = try await ComputeQueue.shared.run { _, _ in
         order.withLock { $0.append(index) }

@@ -1,56 +1,56 @@
 import Salangane
 import SalanganeKernels
 
-/// The kernels of rows, from and to the first-level cache, on one thread: bytes read and written against the rate at
-/// which all threads read memory, which is the one ceiling of bytes that there is.
+/// The kernels of rows, from and to the first-level cache, on one thread: a value counts as a multiply-add. That says
+/// how fast they are beside what the CPU can do; they can't reach it.
 func registerRowKernels() {
-  register("rows: RMS norm", bytesPerValue: 8) { kernels, memory in
+  register("rows: RMS norm") { kernels, memory in
     kernels.rmsNormRows(
       Rows.rows, Rows.columns, memory.a, Rows.columns, nil, 0, memory.b, 1e-6, memory.c, Rows.columns)
   }
-  register("rows: layer norm", bytesPerValue: 8) { kernels, memory in
+  register("rows: layer norm") { kernels, memory in
     kernels.layerNormRows(
       Rows.rows, Rows.columns, memory.a, Rows.columns, nil, 0, memory.b, memory.b, 1e-6, memory.c,
       Rows.columns)
   }
-  register("rows: GELU", bytesPerValue: 8) { kernels, memory in
+  register("rows: GELU") { kernels, memory in
     memory.c.update(from: memory.a, count: Rows.count)
     kernels.geluRows(Rows.rows, Rows.columns, memory.c, Rows.columns)
   }
-  register("rows: SwiGLU", bytesPerValue: 12) { kernels, memory in
+  register("rows: SwiGLU") { kernels, memory in
     memory.c.update(from: memory.a, count: Rows.count)
     kernels.swigluRows(Rows.rows, Rows.columns, memory.c, memory.b, Rows.columns)
   }
-  register("rows: rotation", bytesPerValue: 8) { kernels, memory in
+  register("rows: rotation") { kernels, memory in
     kernels.rotateRows(Rows.count / 128, 64, memory.c, 128, memory.a, memory.b)
   }
-  register("rows: addition", bytesPerValue: 12) { kernels, memory in
+  register("rows: addition") { kernels, memory in
     kernels.addInPlace(Rows.count, memory.b, memory.c)
     // What is added grows without end, and what isn't finite would be slower.
     kernels.scaleRows(1, Rows.count, memory.half, memory.c, Rows.count, memory.c, Rows.count)
   }
-  register("rows: dot product", bytesPerValue: 8) { kernels, memory in
+  register("rows: dot product") { kernels, memory in
     memory.c[0] = kernels.dotProduct(Rows.count, memory.a, memory.b)
   }
-  register("rows: to half precision", bytesPerValue: 6) { kernels, memory in
+  register("rows: to half precision") { kernels, memory in
     kernels.roundToHalf(Rows.count, memory.a, memory.halves)
   }
-  register("rows: from half precision", bytesPerValue: 6) { kernels, memory in
+  register("rows: from half precision") { kernels, memory in
     kernels.widenHalf(Rows.count, memory.halves, memory.c)
   }
-  register("rows: finite", bytesPerValue: 4) { kernels, memory in
+  register("rows: finite") { kernels, memory in
     memory.c[0] = kernels.allFinite(Rows.count, memory.a) ? 1 : 0
   }
 }
 
 private func register(
-  _ name: String, bytesPerValue: Int, _ run: @escaping @Sendable (KernelTable, Rows) -> Void
+  _ name: String, _ run: @escaping @Sendable (KernelTable, Rows) -> Void
 ) {
   registerShare(name) {
     let kernels = try KernelTable.table(for: .preferred)
     let memory = Rows()
     let repetitions = 64
-    return ClosureWork(ceiling: "read", amount: Double(repetitions * Rows.count * bytesPerValue)) {
+    return ClosureWork(ceiling: "f32", amount: Double(repetitions * Rows.count)) {
       for _ in 0..<repetitions { run(kernels, memory) }
     }
   }

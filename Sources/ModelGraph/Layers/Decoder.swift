@@ -145,7 +145,8 @@ package struct Decoder: Sendable {
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[rows, hidden]`.
   /// - Returns: `[rows, hidden]`, before the last norm, in the workspace's memory.
-  /// - Throws: `KVCacheError` if a cache can't hold the rows; `CancellationError` between two blocks.
+  /// - Throws: `KVCacheError` if a cache can't hold the rows; `ModelFileError` if the file with the embeddings shrank;
+  ///   `CancellationError` between two blocks.
   func hiddenStates(
     _ tokens: UnsafeBufferPointer<Int32>, spans: UnsafeBufferPointer<SequenceSpan>, panel: Int = .max,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
@@ -155,8 +156,10 @@ package struct Decoder: Sendable {
     for span in spans { try span.cache.reserve(span.start + span.count) }
     workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
+    try tokenEmbeddings.checkFile()
     context.begin(.embedding)
     embed(tokens, into: hidden, context)
+    context.inspect(hidden, at: .embeddings)
     context.begin(.position)
     for span in spans { configuration.rotary.fill(workspace.rotaryTable, span, context) }
     let panels = tokens.count > panel ? Self.panels(of: spans, rows: tokens.count, panel) : []
@@ -177,9 +180,12 @@ package struct Decoder: Sendable {
         panel.spans.withUnsafeBufferPointer { run(block, layer, rows: panel.rows, $0, &workspace, context) }
       }
     }
+    // The last block may have been given up half-way: its results mustn't count.
+    try cancellation.check()
     context.begin(.norm)
     let addition = RowAddition(kernels: context.kernels, addend: workspace.delta, sum: hidden)
     context.parallel(tasks: hidden.rows, addition)
+    context.inspect(hidden, at: .feedForward(layer: blocks.count - 1))
     return hidden
   }
 
@@ -193,6 +199,7 @@ package struct Decoder: Sendable {
     let normed = workspace.normed
     let delta = workspace.delta.rows(rows)
     block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
+    if layer > 0 { context.inspect(hidden, at: .feedForward(layer: layer - 1)) }
     let table = workspace.rotaryTable.rows(rows)
     switch block.attention {
     case .grouped(let attention):
@@ -205,13 +212,16 @@ package struct Decoder: Sendable {
         projected: workspace.projected, heads: workspace.heads, workspace: &workspace.latent, into: delta,
         context)
     }
+    context.inspect(delta, at: .attention(layer: layer))
     block.postAttentionNorm?(delta, into: delta, context)
     block.feedForwardNorm(hidden, adding: delta, into: normed, context)
+    context.inspect(hidden, at: .attention(layer: layer))
     switch block.feedForward {
     case .dense(let network): network(normed, inner: workspace.inner, into: delta, context)
     case .mixture(let mixture):
       mixture(normed, workspace: &workspace.mixture, inner: workspace.inner, into: delta, context)
     }
+    context.inspect(delta, at: .feedForward(layer: layer))
     block.postFeedForwardNorm?(delta, into: delta, context)
   }
 

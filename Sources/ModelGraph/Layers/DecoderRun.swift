@@ -188,7 +188,9 @@ extension Decoder {
         try cancellation.check()
         let rows = row..<min(row + Self.logitRows, hidden.rows)
         let normed = normalized(hidden, rows: rows, &workspace, context)
-        try body(first + row, logits(normed, &workspace, context))
+        let logits = logits(normed, &workspace, context)
+        try cancellation.check()
+        try body(first + row, logits)
         row = rows.upperBound
       }
     }
@@ -233,13 +235,5 @@ extension Decoder {
     }
     outputNorm(hidden, into: hidden, context)
     return hidden
-  }
-}
-
-extension ComputeContext {
-  /// True if every element is finite; called with logits, so that a broken model is noticed.
-  package func isFinite(_ x: Matrix) -> Bool {
-    for row in 0..<x.rows where !kernels.allFinite(x.columns, x.row(row)) { return false }
-    return true
   }
 }

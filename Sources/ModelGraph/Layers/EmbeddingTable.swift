@@ -33,6 +33,11 @@ package struct EmbeddingTable: Sendable {
     columns = tensor.shape[1]
   }
 
+  /// Checks that the table's file hasn't shrunk since it was opened: a call of the system, once a run.
+  ///
+  /// - Throws: `ModelFileError` of the kind `unreadable`.
+  func checkFile() throws(ModelFileError) { try tensor.file.checkSize() }
+
   /// Writes vector `index`, `columns` floats.
   package func copyRow(_ index: Int, to destination: UnsafeMutablePointer<Float>) {
     precondition(index >= 0 && index < rows, "ids are checked before they get here")

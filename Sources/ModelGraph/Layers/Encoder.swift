@@ -51,7 +51,7 @@ package struct Encoder: Sendable {
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[tokens, hidden]`.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
-  /// - Throws: `CancellationError` between two blocks.
+  /// - Throws: `ModelFileError` if the file with the embeddings shrank; `CancellationError` between two blocks.
   package func hiddenStates(
     tokens: [Int32], offsets: [Int], typeIDs: [Int32]? = nil, workspace: inout EncoderWorkspace,
     context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
@@ -59,9 +59,12 @@ package struct Encoder: Sendable {
     precondition(offsets.first == 0 && offsets.last == tokens.count)
     workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
+    try tokenEmbeddings.checkFile()
     context.begin(.embedding)
     embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
+    context.inspect(hidden, at: .embeddings)
     embeddingNorm(hidden, into: hidden, context)
+    context.inspect(hidden, at: .embeddings)
     let scale = 1 / Float(headDimension).squareRoot()
     for (index, block) in blocks.enumerated() {
       try cancellation.check()
@@ -74,12 +77,18 @@ package struct Encoder: Sendable {
         scale: scale, into: workspace.attention)
       context.begin(.projection, reading: block.attentionOutput.byteCount)
       block.attentionOutput(workspace.attention, into: workspace.projection, context)
+      context.inspect(workspace.projection, at: .attention(layer: index))
       block.attentionNorm(workspace.projection, residual: hidden, into: hidden, context)
+      context.inspect(hidden, at: .attention(layer: index))
       context.begin(.feedForward, reading: block.up.byteCount + block.down.byteCount)
       block.up(hidden, activation: .gelu, into: workspace.intermediate, context)
       block.down(workspace.intermediate, into: workspace.projection, context)
+      context.inspect(workspace.projection, at: .feedForward(layer: index))
       block.outputNorm(workspace.projection, residual: hidden, into: hidden, context)
+      context.inspect(hidden, at: .feedForward(layer: index))
     }
+    // The last block may have been given up half-way.
+    try cancellation.check()
     return hidden
   }
 

@@ -153,7 +153,9 @@ private struct CombinationPhase: ScratchPhase {
   private func combine(_ row: Int) {
     let sum = out.row(row)
     if let sharedGate {
-      var share = 1 / (1 + expf(-kernels.dotProduct(x.columns, x.row(row), sharedGate.base)))
+      let logit = kernels.dotProduct(x.columns, x.row(row), sharedGate.base)
+      // An infinity would become 0 or 1 and go unnoticed.
+      var share = logit.isFinite ? 1 / (1 + expf(-logit)) : .nan
       kernels.scaleRows(1, out.columns, &share, sum, out.stride, sum, out.stride)
     }
     for rank in 0..<assignment.used {

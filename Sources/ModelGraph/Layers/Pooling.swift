@@ -56,7 +56,9 @@ extension ComputeContext {
         vector.update(from: pooled.row(row), count: dimensions)
         guard normalizes else { continue }
         let length = kernels.dotProduct(dimensions, vector, vector).squareRoot()
-        kernels.scaleRows(1, dimensions, [1 / max(length, 1e-12)], vector, dimensions, vector, dimensions)
+        // A vector whose squares are too great would become zeros and go unnoticed.
+        let scale = length < .infinity ? 1 / max(length, 1e-12) : .nan
+        kernels.scaleRows(1, dimensions, [scale], vector, dimensions, vector, dimensions)
       }
     }
   }

@@ -27,7 +27,10 @@ package struct ScoreHead: Sendable {
     pooler(first, into: pooled, context)
     return (0..<pooled.rows).map { pair in
       let row = pooled.row(pair)
-      for feature in 0..<pooled.columns { row[feature] = tanhf(row[feature]) }
+      for feature in 0..<pooled.columns {
+        // An infinity would become 1 and go unnoticed.
+        row[feature] = row[feature].isFinite ? tanhf(row[feature]) : .nan
+      }
       return context.kernels.dotProduct(pooled.columns, row, weight) + bias
     }
   }

@@ -139,6 +139,18 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
     }
   }
 
+  /// Ends a sequence whose logits aren't finite, with an error that says where that began.
+  private func explain(_ sequence: GeneratingSequence, _ team: ThreadTeam) {
+    do {
+      let fault = try engine.run(team, Cancellation()) { step, workspace in
+        try engine.fault(in: sequence.tokens, step, &workspace)
+      }
+      sequence.fail(GenerationError.notFinite(position: sequence.tokens.count - 1, fault: fault))
+    } catch {
+      sequence.fail(error)
+    }
+  }
+
   private func run(_ team: ThreadTeam) {
     let cancellation = state.withLock { state in
       state.members += members
@@ -152,7 +164,13 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
       }
       for sequence in members { sequence.didRun() }
       for sequence in members where sequence.isReading { line.append(sequence) }
-      for sequence in takers where sequence.take() { line.append(sequence) }
+      for sequence in takers {
+        if sequence.chooser.choice == nil {
+          explain(sequence, team)
+        } else if sequence.take() {
+          line.append(sequence)
+        }
+      }
     } catch {
       for sequence in members { sequence.fail(error) }
     }

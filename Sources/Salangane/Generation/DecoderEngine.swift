@@ -12,6 +12,7 @@ final class DecoderEngine: Sendable {
   let cacheType: KVCacheType
   /// What keys and values from elsewhere must have in common with this model's.
   let promptCacheFormat: PromptCacheFormat
+  private let path: String
 
   private let kernels: KernelTable
   private let threads: Int
@@ -24,10 +25,11 @@ final class DecoderEngine: Sendable {
   }
 
   init(
-    _ decoder: Decoder, contextLength: Int, cacheType: KVCacheType, fingerprint: ModelFingerprint,
+    _ decoder: Decoder, path: String, contextLength: Int, cacheType: KVCacheType, fingerprint: ModelFingerprint,
     kernels: KernelTable, threads: Int
   ) {
     self.decoder = decoder
+    self.path = path
     self.contextLength = contextLength
     self.cacheType = cacheType
     self.kernels = kernels
@@ -96,6 +98,7 @@ final class DecoderEngine: Sendable {
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
         workspace: DecoderWorkspace(for: decoder))
     self.memory.value = nil
+    memory.context.cancellation = cancellation
     defer {
       self.memory.value = memory
       isRunning.value = false
@@ -120,6 +123,24 @@ final class DecoderEngine: Sendable {
     case KVCacheError.outOfMemory(let bytes): GenerationError.outOfMemory(bytes: bytes)
     default: error
     }
+  }
+}
+
+extension DecoderEngine {
+  /// Runs a sequence once more to find out where its numbers stop being finite; nil if they don't.
+  func fault(
+    in tokens: [Int32], _ step: Step, _ workspace: inout DecoderWorkspace
+  ) throws -> NumericFault? {
+    let finder = FaultFinder()
+    step.context.faultFinder = finder
+    defer { step.context.faultFinder = nil }
+    let hidden = try decoder.prefill(
+      tokens, cache: makeCache(), workspace: &workspace, context: step.context,
+      cancellation: step.cancellation)
+    if finder.place == nil, step.context.isFinite(decoder.logits(hidden, &workspace, step.context)) {
+      return nil
+    }
+    return try NumericFault(finder.place ?? .output, inModelAt: path, step.cancellation)
   }
 }
 

@@ -84,8 +84,8 @@ package final class DecodingBenchmark: Sendable {
       let depths = caches.value.map(\.count)
       defer { for (cache, depth) in zip(caches.value, depths) { cache.truncate(to: depth) } }
       let start = ContinuousClock.now
-      defer { step.context.endOperation() }
       try body(step, &workspace, caches.value)
+      step.context.endOperation()
       return (ContinuousClock.now - start) / .seconds(1)
     }
   }

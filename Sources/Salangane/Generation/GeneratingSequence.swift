@@ -133,6 +133,9 @@ final class GeneratingSequence: @unchecked Sendable {
     }
   }
 
+  /// The tokens that have run.
+  var tokens: [Int32] { session.memory.value?.tokens ?? [] }
+
   /// Ends the generation with an error.
   func fail(_ error: any Error) { mailbox.fail(error) }
 
@@ -142,10 +145,7 @@ final class GeneratingSequence: @unchecked Sendable {
   func take() -> Bool {
     // Whoever took the session in the meantime may have the same tokens.
     guard !hasEnded else { return false }
-    guard let choice = chooser.choice else {
-      fail(GenerationError.notFinite(position: prompt.count + summary.ids.count - 1))
-      return false
-    }
+    guard let choice = chooser.choice else { preconditionFailure("without a choice, it has failed") }
     if summary.ids.isEmpty { summary.promptSeconds = elapsed() }
     if !options.ignoresEndOfSequence, session.model.endTokens.contains(choice.id) {
       finish(.endOfSequence(choice.id), streamer.finish())

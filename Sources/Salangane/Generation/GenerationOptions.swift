@@ -83,8 +83,8 @@ public enum GenerationError: Error, Equatable, Sendable {
   case emptyPrompt
   /// The prompt leaves no room in the context.
   case promptTooLong(count: Int, contextLength: Int)
-  /// The model gave logits that aren't finite: its weights are damaged or overflow.
-  case notFinite(position: Int)
+  /// The model gave logits that aren't finite: its weights are damaged or overflow, where `fault` says.
+  case notFinite(position: Int, fault: NumericFault? = nil)
   /// The session is still generating for another request.
   case sessionInUse
   /// The prompt cache is for another model, or for another way of running it.
@@ -102,8 +102,9 @@ extension GenerationError: CustomStringConvertible {
     case .emptyPrompt: "prompt: expected at least one token, found none"
     case .promptTooLong(let count, let length):
       "prompt: expected at most \(length) tokens, the context length, found \(count)"
-    case .notFinite(let position):
+    case .notFinite(let position, let fault):
       "position \(position): expected finite logits, but the model's output holds NaN or infinity"
+        + (fault.map { ": \($0)" } ?? "")
     case .sessionInUse: "session: expected the previous generation to have ended"
     case .foreignPromptCache:
       "prompt cache: expected one for this model, with the same weights, kernels and options"

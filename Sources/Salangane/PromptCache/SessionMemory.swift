@@ -7,7 +7,7 @@ struct SessionMemory {
   private let decoder: Decoder
   private let promptCache: PromptCache?
   /// The tokens whose keys and values the cache holds, at least.
-  private var tokens: [Int32] = []
+  private(set) var tokens: [Int32] = []
   /// Whether each token's latents were expanded when it was read; false where there are none.
   private var isExpanded: [Bool] = []
   /// How many tokens the sequence has when the prompt has been read, for `Decoder.run`.

@@ -8,11 +8,6 @@ import SalanganeTensors
 #else
   import Foundation
 #endif
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Writes a model with quantised weights, as a GGUF file.
 ///
@@ -65,7 +60,7 @@ public final class ModelQuantizer: Sendable {
 
   private let model: ExportedModel
   private let types: [TensorType]
-  private let sources: [String]
+  private let files: [FileBytes]
   private let threads: Int
 
   /// How many bytes the tensors will take.
@@ -92,7 +87,7 @@ public final class ModelQuantizer: Sendable {
     self.threads = threads
     model = opened.model
     types = opened.types
-    sources = opened.checkpoint.files.map(\.path)
+    files = opened.checkpoint.files
     sourceByteCount = opened.checkpoint.byteCount
     tensors = zip(model.tensors, types).map { tensor, type in
       let count = tensor.shape.reduce(1, *)
@@ -117,9 +112,10 @@ public final class ModelQuantizer: Sendable {
   ///   `CancellationError`.
   public func write(to url: URL, progress: (@Sendable (Double) -> Void)? = nil) async throws {
     let path = try url.modelPath()
-    if let source = sources.first(where: { Self.isSameFile($0, path) }) {
+    let destination = FileIdentity(path)
+    if destination != nil, let source = files.first(where: { FileIdentity($0.path) == destination }) {
       throw EmbeddingError.invalidOption(
-        name: "destination", expectation: "another file than the source, found \(source)")
+        name: "destination", expectation: "another file than the source, found \(source.path)")
     }
     try await ComputeQueue.shared.run { [self] team, cancellation in
       var writer = model.writer
@@ -132,6 +128,7 @@ public final class ModelQuantizer: Sendable {
       let total = Double(max(1, valueCount))
       var position = 0
       var done = 0
+      let faults = MappedFiles.faults
       try writer.write(to: path) { description, sink in
         let tensor = model.tensors[position]
         position += 1
@@ -145,15 +142,9 @@ public final class ModelQuantizer: Sendable {
           try encoder.encode(
             tensor.rows(), as: description.type, origin: tensor.origin, to: sink, progress: advance)
         }
+        for file in files { try file.checkUnchanged() }
+        try MappedFiles.check(since: faults)
       }
     }
-  }
-
-  /// Whether two paths lead to one file.
-  private static func isSameFile(_ left: String, _ right: String) -> Bool {
-    var leftStatus = stat()
-    var rightStatus = stat()
-    guard stat(left, &leftStatus) == 0, stat(right, &rightStatus) == 0 else { return false }
-    return leftStatus.st_dev == rightStatus.st_dev && leftStatus.st_ino == rightStatus.st_ino
   }
 }

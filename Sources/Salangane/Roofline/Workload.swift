@@ -179,11 +179,11 @@ extension Workload {
   }
 
   /// The choice of experts for 512 tokens, as Qwen3-30B-A3B (8 of 128) or, `grouped`, as DeepSeek-V3 (8 of 256 in
-  /// groups) makes it.
+  /// groups) makes it: a logit counts as a multiply-add.
   ///
   /// - Throws: `InstructionSetError`; `CancellationError`.
   public static func routing(grouped: Bool) async throws -> Workload {
-    try await Workload("routing \(grouped ? "8 of 256 in groups" : "8 of 128")", .read) { _ in
+    try await Workload("routing \(grouped ? "8 of 256 in groups" : "8 of 128")", .f32) { _ in
       let router =
         grouped
         ? Router(
@@ -197,7 +197,7 @@ extension Workload {
       let weights = FloatBuffer(count: router.used)
       var chosen = [Int32](repeating: 0, count: router.used)
       return (
-        Double(rows * router.experts * 4),
+        Double(rows * router.experts),
         {
           chosen.withUnsafeMutableBufferPointer { chosen in
             guard let chosen = chosen.baseAddress else { return }
@@ -210,18 +210,18 @@ extension Workload {
     }
   }
 
-  /// The choice of a token from Qwen3's 151,936 logits.
+  /// The choice of a token from Qwen3's 151,936 logits: each counts as a multiply-add.
   ///
   /// - Throws: `InstructionSetError`; `CancellationError`.
   public static func sampling(_ name: String, _ options: SamplingOptions) async throws -> Workload {
-    try await Workload("sampling \(name)", .read) { _ in
+    try await Workload("sampling \(name)", .f32) { _ in
       let count = 151_936
       let source = FloatBuffer(count: count)
       let logits = FloatBuffer(count: count)
       WeightForm.random(count)(0, source.base)
       var sampler = Sampler(options, vocabularySize: count, seed: 1)
       return (
-        Double(count * 4),
+        Double(count),
         {
           logits.base.update(from: source.base, count: count)
           sampler.accept(sampler.choose(UnsafeMutableBufferPointer(start: logits.base, count: count)))

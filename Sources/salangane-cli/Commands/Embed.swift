@@ -43,7 +43,11 @@ struct Embed: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let output = try Output(path: output)
+    let output = try Output(path: output, model: model.model, inputs: [self.source.input, reduce])
+    if let reduceFit {
+      // Only to see whether it can be written, before all the work is done.
+      _ = try Output(path: reduceFit, model: model.model, inputs: [self.source.input])
+    }
     let showsProgress = !output.isTerminal
     var source = try source.open()
     let reducer = try reduce.map { try EmbeddingReducer(contentsOf: URL(filePath: $0)) }

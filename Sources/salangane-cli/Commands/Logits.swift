@@ -28,7 +28,7 @@ struct Logits: AsyncParsableCommand {
       try await languageModel.forEachLogits(tokens: ids) { last = Array($0.suffix(columns)) }
       return try printBest(last, languageModel)
     }
-    var file = try Output(path: output)
+    var file = try Output(path: output, model: model.model)
     var matrix = NumPyWriter(columns: columns, rows: ids.count)
     let bar = ProgressBar("logits", isShown: true)
     defer { bar.finish() }

@@ -124,12 +124,14 @@ struct EmbeddingRun {
       return tokens.isEmpty
         ? try await embedder.embed(texts, as: role, options: options)
         : try await embedder.embed(tokens: tokens, options: options)
-    } catch EmbeddingError.notFinite(let text) {
+    } catch EmbeddingError.notFinite(let text, let fault) {
       // The model counts the texts that it got, we those of the input.
       let usable = batch.indices.filter { (try? batch[$0].content.get()) != nil }
       throw ModelFileError(
         .malformed, file: model,
-        expectation: "expected finite vectors, found NaN or infinity in that of text \(count + usable[text])")
+        subject: fault?.tensor,
+        expectation: "expected finite vectors, found NaN or infinity in that of text \(count + usable[text])"
+          + (fault.map { ": \($0)" } ?? ""))
     }
   }
 

@@ -14,8 +14,14 @@ struct LanguageModelOptions: ParsableArguments {
 
   @Option(
     name: .customLong("kv-type"),
-    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16, f32 or q8.", valueName: "type"))
+    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16, f32 or q8.", valueName: "type")
+  )
   var cacheType: KVCacheType?
+
+  @Option(
+    help: ArgumentHelp(
+      "The most bytes that keys and values may take: the context is shortened to what fits.", valueName: "n"))
+  var cacheBytes: Int?
 
   /// Loads the model.
   ///
@@ -26,6 +32,7 @@ struct LanguageModelOptions: ParsableArguments {
   func load(_ model: ModelOptions, cacheType defaultType: KVCacheType) async throws -> LanguageModel {
     var options = try model.options
     options.contextLength = context
+    options.cacheBytes = cacheBytes
     options.cacheType = cacheType ?? defaultType
     let bar = ProgressBar("loading", isShown: true)
     defer { bar.finish() }

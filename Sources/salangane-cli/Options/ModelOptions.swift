@@ -42,6 +42,12 @@ struct ModelOptions: ParsableArguments {
   @Flag(name: .customLong("no-mmap"), help: "Read the files instead of mapping them.")
   var noMmap = false
 
+  @Option(
+    help: ArgumentHelp(
+      "How many tokens of short texts go through the model together; results don't depend on it.",
+      valueName: "n"))
+  var batchTokens = Salangane.ModelOptions().batchTokens
+
   @OptionGroup var weights: WeightOptions
 
   /// How the model is loaded and run.
@@ -52,7 +58,7 @@ struct ModelOptions: ParsableArguments {
       Salangane.ModelOptions(
         threads: threads, instructionSet: try instructionSet, backend: backend,
         precision: weights.precision, repacksWeights: !weights.noRepack, isMemoryMapped: !noMmap,
-        expertCount: weights.expertCount)
+        batchTokens: batchTokens, expertCount: weights.expertCount)
     }
   }
 

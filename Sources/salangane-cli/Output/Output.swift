@@ -18,9 +18,18 @@ struct Output {
 
   /// Opens the output.
   ///
-  /// - Parameter path: The file to be; nil for standard output.
-  /// - Throws: `ModelFileError` if it can't be written to.
-  init(path: String?) throws {
+  /// - Parameters:
+  ///   - path: The file to be; nil for standard output.
+  ///   - model: The model that is read, whose files can't be the output.
+  ///   - inputs: Other files that are read.
+  /// - Throws: `ModelFileError` if it can't be written to; `UsageError` if it is read.
+  init(path: String?, model: String? = nil, inputs: [String?] = []) throws {
+    if let path, let identity = FileIdentity(path) {
+      let read = (model.map(FileIdentity.model) ?? []) + inputs.compactMap { $0.flatMap(FileIdentity.init) }
+      guard !read.contains(identity) else {
+        throw UsageError("\(path): expected an output that isn't read too")
+      }
+    }
     file = try path.map { path throws(ModelFileError) in try AtomicFileWriter(path: path) }
     isTerminal = path == nil && isatty(STDOUT_FILENO) != 0
   }

@@ -1,0 +1,183 @@
+import Foundation
+import Salangane
+import SalanganeFiles
+import SalanganeTestSupport
+
+/// What a stress run has seen.
+struct StressReport: Sendable {
+  /// Requests that were answered with the reference, by kind.
+  var answers: [String: Int] = [:]
+  /// Requests that were answered with other bits, or failed.
+  var failures: [String] = []
+  /// Seconds from each cancellation to the return of its request.
+  var cancellations: [Double] = []
+  /// The requests whose cancellations took more than 100 ms.
+  var slow: [String] = []
+  /// Requests that were through before their cancellation came.
+  var tooLate = 0
+  /// Samples of the process, one a second.
+  var samples: [ProcessSample] = []
+
+  /// The seconds within which a share of the cancelled requests came back.
+  func cancellation(percentile: Double) -> Double {
+    let sorted = cancellations.sorted()
+    guard !sorted.isEmpty else { return .nan }
+    return sorted[min(sorted.count - 1, Int(percentile / 100 * Double(sorted.count)))]
+  }
+}
+
+/// What a process takes at some moment.
+struct ProcessSample: Sendable {
+  var seconds: Double
+  /// Memory of its own, resident or swapped out, in KiB.
+  var memory: Int
+  var threads: Int
+
+  /// Reads `/proc/self/status`; nil where there is no such file.
+  static func current(seconds: Double) -> ProcessSample? {
+    guard let bytes = try? TestFiles.read("/proc/self/status") else { return nil }
+    var values: [Substring: Int] = [:]
+    for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+      let parts = line.split(separator: ":")
+      guard parts.count == 2 else { continue }
+      values[parts[0]] = parts[1].split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
+    }
+    guard let anonymous = values["RssAnon"], let threads = values["Threads"] else { return nil }
+    return ProcessSample(seconds: seconds, memory: anonymous + (values["VmSwap"] ?? 0), threads: threads)
+  }
+}
+
+/// Sends requests of all kinds from many tasks at once, and cancels some of them, for a given time.
+final class StressRun: Sendable {
+  private let work: StressWork
+  private let seconds: Double
+  private let isVerbose: Bool
+  private let start = ContinuousClock.now
+  private let report = Locked(StressReport())
+
+  /// Prepares a run.
+  ///
+  /// - Parameter isVerbose: Whether every minute is reported on standard output.
+  init(_ work: StressWork, seconds: Double, isVerbose: Bool) {
+    self.work = work
+    self.seconds = seconds
+    self.isVerbose = isVerbose
+  }
+
+  private var elapsed: Double { (ContinuousClock.now - start) / .seconds(1) }
+
+  /// Runs.
+  func callAsFunction(workers: Int, seed: UInt64) async -> StressReport {
+    await withTaskGroup(of: Void.self) { group in
+      for worker in 0..<workers {
+        group.addTask { await self.work(SplitMix64(seed: seed &+ UInt64(worker) &* 0x9E37_79B9)) }
+      }
+      group.addTask { await self.watch() }
+    }
+    return report.withLock { $0 }
+  }
+
+  private func work(_ random: consuming SplitMix64) async {
+    while elapsed < seconds {
+      let request = work.requests[Int.random(in: work.requests.indices, using: &random)]
+      if Bool.random(using: &random) {
+        await cancel(request, &random)
+      } else {
+        await note(request, random.next())
+      }
+    }
+  }
+
+  /// Sends a request, and notes its answer.
+  private func note(_ request: StressRequest, _ seed: UInt64) async {
+    do {
+      var random = SplitMix64(seed: seed)
+      let isReference = try await request.run(&random)
+      report.withLock { report in
+        report.answers[request.name, default: 0] += isReference ? 1 : 0
+        if !isReference { report.failures.append("\(request.name): other bits, seed \(seed)") }
+      }
+    } catch {
+      report.withLock { $0.failures.append("\(request.name): \(error), seed \(seed)") }
+    }
+  }
+
+  /// Sends a request, and cancels it after a moment.
+  private func cancel(_ request: StressRequest, _ random: inout SplitMix64) async {
+    let seed = random.next()
+    let task = Task {
+      var random = SplitMix64(seed: seed)
+      return try await request.run(&random)
+    }
+    // As often at once as much later.
+    let moment = Double.random(in: 0...1, using: &random)
+    let delay = UInt64(moment * moment * moment * 100_000_000)
+    if delay > 100_000 { try? await Task.sleep(nanoseconds: delay) }
+    let cancelled = ContinuousClock.now
+    task.cancel()
+    let result = await task.result
+    let latency = (ContinuousClock.now - cancelled) / .seconds(1)
+    report.withLock { report in
+      switch result {
+      case .success(true): report.tooLate += 1
+      case .success(false):
+        report.failures.append("\(request.name): other bits though cancelled, seed \(seed)")
+      case .failure(is CancellationError):
+        report.cancellations.append(latency)
+        if latency > 0.1 { report.slow.append("\(Int(latency * 1000)) ms: \(request.name)") }
+      case .failure(let error): report.failures.append("\(request.name), cancelled: \(error), seed \(seed)")
+      }
+    }
+  }
+
+  /// Looks at memory and threads once a second.
+  private func watch() async {
+    var minute = 1.0
+    while elapsed < seconds {
+      try? await Task.sleep(nanoseconds: 1_000_000_000)
+      guard let sample = ProcessSample.current(seconds: elapsed) else { return }
+      report.withLock { $0.samples.append(sample) }
+      if isVerbose, sample.seconds >= minute * 60 {
+        print(report.withLock { $0.summary(ofMinute: Int(minute)) })
+        fflush(nil)
+        minute += 1
+      }
+    }
+  }
+}
+
+extension StressReport {
+  /// The greatest memory within a minute, counted from 1, in KiB.
+  func memory(inMinute minute: Int) -> Int? {
+    samples.lazy.filter { Int($0.seconds / 60) == minute - 1 }.map(\.memory).max()
+  }
+
+  fileprivate func summary(ofMinute minute: Int) -> String {
+    let samples = samples.filter { Int($0.seconds / 60) == minute - 1 }
+    return "minute \(minute): \(answers.values.reduce(0, +)) answers, \(cancellations.count) cancelled, "
+      + "\(failures.count) failures, \(samples.map(\.memory).max() ?? 0) KiB, "
+      + "\(samples.map(\.threads).max() ?? 0) threads"
+  }
+
+  /// Lines for people.
+  var description: String {
+    var lines = answers.sorted { $0.key < $1.key }.map { "\($0.value)\t\($0.key)" }
+    lines.append("\(answers.values.reduce(0, +)) answers, each bit-identical to its reference")
+    let percentiles = [50.0, 90, 99, 99.9, 100].map { percentile in
+      "\(percentile) %: \((cancellation(percentile: percentile) * 10_000).rounded() / 10) ms"
+    }
+    lines.append(
+      "\(cancellations.count) cancelled, \(tooLate) came too late; " + percentiles.joined(separator: ", "))
+    lines.append("\(slow.count) cancellations took more than 100 ms")
+    lines += slow.prefix(20)
+    if let threads = samples.map(\.threads).max() { lines.append("at most \(threads) threads") }
+    let last = Int((samples.last?.seconds ?? 0) / 60)
+    if last > 5, let fifth = memory(inMinute: 5), let end = memory(inMinute: last) {
+      lines.append(
+        "memory: \(fifth) KiB in minute 5, \(end) KiB in minute \(last), grown by \(end - fifth) KiB")
+    }
+    lines.append("\(failures.count) failures")
+    lines += failures.prefix(20)
+    return lines.joined(separator: "\n")
+  }
+}
