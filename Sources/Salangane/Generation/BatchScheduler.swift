@@ -1,6 +1,6 @@
+import SalanganeFiles
 import SalanganeModelGraph
 import SalanganeTensors
-import Synchronization
 
 /// How much work generations were.
 package struct GenerationWork: Sendable {
@@ -37,7 +37,7 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
 
   private let engine: DecoderEngine
   private let maximumBatch: Int
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// All that are ready, the next first.
   private var line: [GeneratingSequence] = []
@@ -141,6 +141,7 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
 
   /// Ends a sequence whose logits aren't finite, with an error that says where that began.
   private func explain(_ sequence: GeneratingSequence, _ team: ThreadTeam) {
+    guard !sequence.hasEnded else { return }
     do {
       let fault = try engine.run(team, Cancellation()) { step, workspace in
         try engine.fault(in: sequence.tokens, step, &workspace)
@@ -159,9 +160,11 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
       return state.cancellation
     }
     do {
+      let faults = MappedFiles.faults
       try engine.run(team, cancellation) { step, workspace in
         try step.run(batch, choosers, workspace: &workspace)
       }
+      try MappedFiles.check(since: faults)
       for sequence in members { sequence.didRun() }
       for sequence in members where sequence.isReading { line.append(sequence) }
       for sequence in takers {

@@ -25,7 +25,8 @@ final class DecoderEngine: Sendable {
   }
 
   init(
-    _ decoder: Decoder, path: String, contextLength: Int, cacheType: KVCacheType, fingerprint: ModelFingerprint,
+    _ decoder: Decoder, path: String, contextLength: Int, cacheType: KVCacheType,
+    fingerprint: ModelFingerprint,
     kernels: KernelTable, threads: Int
   ) {
     self.decoder = decoder

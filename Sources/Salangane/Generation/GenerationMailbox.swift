@@ -1,4 +1,4 @@
-import Synchronization
+import SalanganeFiles
 
 /// Where the events of a generation wait for whoever reads them: the leading thread puts them in, one task takes them
 /// out.
@@ -31,7 +31,7 @@ final class GenerationMailbox: Sendable {
     }
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
   private let onEnd: @Sendable () -> Void
 
   /// Creates an empty mailbox.

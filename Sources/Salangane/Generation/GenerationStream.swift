@@ -1,3 +1,4 @@
+import SalanganeTensors
 import SalanganeTokenizers
 
 /// The events of a generation, in the order in which they happen; the last one is the summary.
@@ -119,6 +120,7 @@ private final class Generation: @unchecked Sendable {
     guard tokens.count <= model.contextLength else {
       throw GenerationError.promptTooLong(count: tokens.count, contextLength: model.contextLength)
     }
+    try ComputeQueue.shared.checkProcess()
     try session.begin()
     let sequence = GeneratingSequence(session, prompt: tokens, options: options)
     model.scheduler.enter(sequence)
