@@ -122,20 +122,18 @@ public final class AtomicFileWriter {
     precondition(!isCommitted, "a second commit")
     try flush()
     guard fsync(descriptor) == 0 else { throw FileSystem.failure(path, "expected to sync the file, found") }
+    // A process that is ended between these two leaves a hidden file behind: nothing else comes in between.
     try giveName()
-    isCommitted = true
-    let result = close(descriptor)
-    descriptor = -1
-    // What was synced can't be lost by closing, but a file that can still be taken back had better be.
-    guard result == 0 || errno == EINTR || temporaryPath == nil else {
-      throw FileSystem.failure(path, "expected to close the file, found")
-    }
     if let temporaryPath {
       guard rename(temporaryPath, path) == 0 else {
         throw FileSystem.failure(path, "expected to rename the finished file, found")
       }
       self.temporaryPath = nil
     }
+    isCommitted = true
+    // What was synced can't be lost by closing.
+    close(descriptor)
+    descriptor = -1
     // The new name lasts once the directory is synced, which not every file system offers.
     let directory = open(FileSystem.split(path).directory, O_RDONLY | O_CLOEXEC)
     if directory >= 0 {

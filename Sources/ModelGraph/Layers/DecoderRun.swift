@@ -144,20 +144,26 @@ extension Decoder {
 
   /// The logits of normalised hidden states, `[rows, vocabularySize]`, in the workspace's memory.
   ///
-  /// - Parameter hidden: At most `logitRows` rows.
+  /// - Parameters:
+  ///   - hidden: At most `logitRows` rows.
+  ///   - isRefined: Whether activations that meet a quantised head have 16 bits rather than 8. Its rounding shows in
+  ///     every logit, which matters to those who look at logits; a generated token would take a tenth longer.
   package func logits(
-    _ hidden: Matrix, _ workspace: inout DecoderWorkspace, _ context: ComputeContext
+    _ hidden: Matrix, isRefined: Bool = false, _ workspace: inout DecoderWorkspace, _ context: ComputeContext
   ) -> Matrix {
     precondition(hidden.rows <= Self.logitRows)
     guard let head else { preconditionFailure("the decoder was loaded without its head") }
     context.begin(.head, reading: head.byteCount)
-    // The head's own rounding would show in every logit; what it costs to halve it is small beside the layers.
-    let rows = 2 * hidden.rows
+    let rows = isRefined ? 2 * hidden.rows : hidden.rows
     if workspace.logits.capacity < rows {
       workspace.logits = Matrix(rows: rows, columns: vocabularySize)
-      workspace.doubled = Matrix(rows: rows, columns: hiddenSize)
     }
     workspace.logits.setRows(rows)
+    guard isRefined else {
+      head(hidden, into: workspace.logits, context)
+      return workspace.logits
+    }
+    if workspace.doubled.capacity < rows { workspace.doubled = Matrix(rows: rows, columns: hiddenSize) }
     workspace.doubled.setRows(rows)
     head.refined(hidden, doubled: workspace.doubled, into: workspace.logits, context)
     workspace.logits.setRows(hidden.rows)
