@@ -3,6 +3,8 @@
 
 @inline(__always) var quantizedTileRows: Int { 3 }
 @inline(__always) var quantizedTilePanels: Int { 1 }
+/// Rows that pass by packed weights together.
+@inline(__always) var quantizedVectorRows: Int { 3 }
 
 /// What is added to 8-bit codes to store them without a sign.
 @inline(__always) var wideBias: Int32 { 128 }

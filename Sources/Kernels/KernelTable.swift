@@ -200,6 +200,10 @@ public struct KernelTable: Sendable {
 
   /// Rows of a packed panel of left-hand operands.
   public static let packedRows = 12
+
+  /// The most rows that are multiplied with quantised weights as they are packed; with more it pays to unpack the
+  /// weights.
+  public var vectorRows: Int { instructionSet == .avx512 ? 16 : 3 }
   /// Columns of a packed panel of right-hand operands.
   public static let packedColumns = 16
   /// The steps of depth that a matrix product sums up before it adds them to the sum of the steps before: a

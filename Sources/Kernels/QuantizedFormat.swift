@@ -162,7 +162,7 @@ public enum QuantizedFormat: Int, CaseIterable, Sendable {
 
 /// The kernels of one packed form on one instruction set.
 public struct QuantizedKernels: Sendable {
-  /// The product of 1 to 3 rows with packed weights
+  /// The product of few rows with packed weights
   /// (rows, panels, groups, weights, panelStride in bytes, activations, output).
   public typealias Vector =
     @Sendable (Int, Int, Int, UnsafeRawPointer, Int, QuantizedActivations, ProductOutput) -> Void
@@ -174,7 +174,7 @@ public struct QuantizedKernels: Sendable {
 
   /// The packed form.
   public let format: QuantizedFormat
-  /// The product of 1 to 3 rows with packed weights.
+  /// The product of few rows with packed weights.
   public let vector: Vector
   /// Unpacks weights into a tile.
   public let unpack: Unpack

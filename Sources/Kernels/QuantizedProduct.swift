@@ -157,6 +157,14 @@ func storeTotals<let R: Int, let P: Int>(_ totals: TileTotals<R, P>, _ out: Prod
   }
 }
 
+extension QuantizedActivations {
+  /// The activations from a row on.
+  @inline(__always) func moved(byRows rows: Int) -> QuantizedActivations {
+    QuantizedActivations(
+      codes: codes + rows, scales: scales + rows, auxiliary: auxiliary + rows &* 4, step: step)
+  }
+}
+
 extension ProductOutput {
   @inline(__always) func moved(byRows rows: Int) -> ProductOutput {
     var result = self

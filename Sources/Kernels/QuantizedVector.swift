@@ -72,24 +72,40 @@ private func panelProduct<F: PackedFormat, let R: Int>(
   storeTotals(totals, out, column)
 }
 
-/// One to three rows by any number of panels.
+/// Some rows by any number of panels: as many at a time as there are registers for, which pass by a panel one after
+/// the other while it is in the cache.
 @inline(__always)
 func quantizedVector<F: PackedFormat>(
   _ format: F.Type, _ rows: Int, _ panels: Int, _ groups: Int, _ weights: UnsafeRawPointer,
   _ panelStride: Int, _ a: QuantizedActivations, _ out: ProductOutput
 ) {
+  let passes = (rows &+ quantizedVectorRows &- 1) / quantizedVectorRows
+  let most = (rows &+ passes &- 1) / passes
   for panel in 0..<panels {
     let source = weights + (panel &* panelStride)
-    switch rows {
-    case 1:
-      let seed: TileTotals<1, 1> = noTotals()
-      panelProduct(F.self, seed, groups, source, a, out, panel &* 16)
-    case 2:
-      let seed: TileTotals<2, 1> = noTotals()
-      panelProduct(F.self, seed, groups, source, a, out, panel &* 16)
-    default:
-      let seed: TileTotals<3, 1> = noTotals()
-      panelProduct(F.self, seed, groups, source, a, out, panel &* 16)
+    var row = 0
+    while row < rows {
+      let count = min(most, rows &- row)
+      let part = a.moved(byRows: row)
+      let place = out.moved(byRows: row)
+      // One straight-line loop a row count: the compiler drops the cases beyond `quantizedVectorRows`.
+      switch count {
+      case 1:
+        let seed: TileTotals<1, 1> = noTotals()
+        panelProduct(F.self, seed, groups, source, part, place, panel &* 16)
+      case 2:
+        let seed: TileTotals<2, 1> = noTotals()
+        panelProduct(F.self, seed, groups, source, part, place, panel &* 16)
+      case 3:
+        let seed: TileTotals<3, 1> = noTotals()
+        panelProduct(F.self, seed, groups, source, part, place, panel &* 16)
+      default:
+        let seed: TileTotals<4, 1> = noTotals()
+        if quantizedVectorRows >= 4 {
+          panelProduct(F.self, seed, groups, source, part, place, panel &* 16)
+        }
+      }
+      row = row &+ count
     }
   }
 }

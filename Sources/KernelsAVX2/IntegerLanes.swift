@@ -4,6 +4,8 @@
   // 4 rows of integer sums take 8 of the 16 registers; the float sums wait in memory.
   @inline(__always) var quantizedTileRows: Int { 4 }
   @inline(__always) var quantizedTilePanels: Int { 1 }
+  /// Rows that pass by packed weights together.
+  @inline(__always) var quantizedVectorRows: Int { 3 }
 
   /// 8-bit codes keep their sign: the sums of products that AVX2 forms have 16 bits, too few for 255 x 127.
   @inline(__always) var wideBias: Int32 { 0 }

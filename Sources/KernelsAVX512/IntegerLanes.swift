@@ -4,6 +4,8 @@
   // 6 rows x 2 panels of integer sums and as many of floats, 2 of codes, 1 broadcast: 27 of 32 registers.
   @inline(__always) var quantizedTileRows: Int { 6 }
   @inline(__always) var quantizedTilePanels: Int { 2 }
+  /// Rows that pass by packed weights together.
+  @inline(__always) var quantizedVectorRows: Int { 4 }
 
   /// What is added to 8-bit codes to store them without a sign: VNNI multiplies unsigned by signed bytes.
   @inline(__always) var wideBias: Int32 { 128 }

@@ -19,7 +19,8 @@ import SalanganeTokenizers
 /// }
 /// ```
 ///
-/// A model may be used from many tasks at once: requests share the weights and take turns token by token.
+/// A model may be used from many tasks at once: texts that are generated at the same time go through the weights
+/// together, a token of each at a time, and each is what it would be alone.
 public final class LanguageModel: Sendable {
   /// The model's tokenizer.
   public let tokenizer: any TextTokenizer
@@ -27,9 +28,13 @@ public final class LanguageModel: Sendable {
   public let endTokens: Set<Int32>
 
   let engine: DecoderEngine
+  /// Brings the generations of all sessions together.
+  let scheduler: BatchScheduler
 
   /// The most tokens of prompt and text together.
   public var contextLength: Int { engine.contextLength }
+  /// How much work all generations were so far.
+  package var generationWork: GenerationWork { scheduler.work }
   /// How many token ids there are; the columns of logits.
   public var vocabularySize: Int { engine.decoder.vocabularySize }
 
@@ -48,6 +53,7 @@ public final class LanguageModel: Sendable {
     let path = try url.modelPath()
     let kernels = try KernelTable.table(for: options.instructionSet ?? .preferred)
     let threads = try options.validatedThreads()
+    let maximumBatch = try options.validatedMaximumBatch()
     let loaded = try await ComputeQueue.shared.run { team, cancellation in
       let checkpoint = try Checkpoint(path: path, options: options.opening)
       let architecture = try ArchitectureRegistry.decoder(for: checkpoint)
@@ -76,6 +82,7 @@ public final class LanguageModel: Sendable {
       )
     }
     engine = loaded.engine
+    scheduler = BatchScheduler(loaded.engine, maximumBatch: maximumBatch)
     tokenizer = loaded.tokenizer
     endTokens = loaded.endTokens
   }

@@ -23,6 +23,10 @@ public struct ModelOptions: Sendable {
   ///
   /// It bounds the memory for activations; vectors don't depend on it.
   public var batchTokens: Int
+  /// How many texts are generated together at most; further ones take turns with them.
+  ///
+  /// More use the machine better, and each of them is slower; texts don't depend on it. From 1 to 256.
+  public var maximumBatch: Int
   /// The most tokens of prompt and text together in generation; nil for what the model was trained for.
   public var contextLength: Int?
   /// How generation stores the keys and values of earlier tokens.
@@ -39,7 +43,8 @@ public struct ModelOptions: Sendable {
   public init(
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
     precision: WeightPrecision = .stored, repacksWeights: Bool = true, isMemoryMapped: Bool = true,
-    batchTokens: Int = 4096, contextLength: Int? = nil, cacheType: KVCacheType = .f16,
+    batchTokens: Int = 4096, maximumBatch: Int = 32, contextLength: Int? = nil,
+    cacheType: KVCacheType = .f16,
     cacheBytes: Int? = nil, expertCount: Int? = nil, fileLimits: FileLimits = .init()
   ) {
     self.threads = threads
@@ -49,6 +54,7 @@ public struct ModelOptions: Sendable {
     self.repacksWeights = repacksWeights
     self.isMemoryMapped = isMemoryMapped
     self.batchTokens = batchTokens
+    self.maximumBatch = maximumBatch
     self.contextLength = contextLength
     self.cacheType = cacheType
     self.cacheBytes = cacheBytes
@@ -109,6 +115,13 @@ extension ModelOptions {
       throw .invalidOption(name: "batchTokens", expectation: "1 to \(1 << 20), found \(batchTokens)")
     }
     return batchTokens
+  }
+
+  func validatedMaximumBatch() throws(EmbeddingError) -> Int {
+    guard (1...256).contains(maximumBatch) else {
+      throw .invalidOption(name: "maximumBatch", expectation: "1 to 256, found \(maximumBatch)")
+    }
+    return maximumBatch
   }
 
   func contextLength(upTo trained: Int) throws(EmbeddingError) -> Int {

@@ -88,13 +88,14 @@ package final class ComputeContext {
 
   /// Makes room for activations of that shape.
   func reserveQuantizedRows(_ rows: Int, columns: Int) {
-    _ = activationWords(QuantizedRows.wordCount(rows: rows, columns: columns))
+    _ = activationWords(QuantizedRows.wordCount(rows: rows, columns: columns, kernels))
     quantizedShape = (rows, columns)
   }
 
   /// The activations that were quantised last.
   var quantizedRows: QuantizedRows {
-    QuantizedRows(base: activations.base, rows: quantizedShape.rows, columns: quantizedShape.columns)
+    QuantizedRows(
+      base: activations.base, rows: quantizedShape.rows, columns: quantizedShape.columns, kernels)
   }
 
   /// Runs tasks on the calling thread, without anyone's help.

@@ -7,12 +7,15 @@ import Synchronization
   import Darwin
 #endif
 
-/// Where computing happens: one thread that takes jobs in the order in which they came and leads the thread
-/// team through each.
+/// Where computing happens: one thread that leads the thread team through jobs, in the order in which they came, and
+/// through turns.
 ///
 /// Computing never runs on Swift's cooperative pool: a caller awaits its job without holding one of the
 /// pool's threads. Requests stay short by cutting their work into several jobs, so that others get their
 /// turn in between.
+///
+/// Jobs and turns alternate. While a long job runs and turns wait, turns are taken where the job checks for its
+/// cancellation, as long as they don't take more time of it than the job itself: so neither starves.
 package final class ComputeQueue: Sendable {
   /// The process's queue, and its only team.
   package static let shared = ComputeQueue()
@@ -20,14 +23,32 @@ package final class ComputeQueue: Sendable {
   private typealias Job = @Sendable (ThreadTeam) -> Void
 
   private struct State {
-    var jobs: [Job] = []
-    var head = 0
+    var jobs = Line<Job>()
+    var turns = Line<any ComputeTurn>()
+    var isTurnNext = true
     var isStarted = false
+  }
+
+  private enum Work {
+    case job(Job)
+    case turn(any ComputeTurn)
+  }
+
+  /// How the time of the job that runs is shared.
+  private struct Shares {
+    var isInTurn = false
+    var jobStart = ContinuousClock.now
+    /// What turns took of it.
+    var turns = Duration.zero
+    /// What the last turn took.
+    var lastTurn = Duration.zero
   }
 
   private let state = Locked(State())
   /// The process that the leader runs in; 0 before it was started.
   private let process = Atomic<Int32>(0)
+  private let waitingTurns = Atomic<Int>(0)
+  private let shares = LeaderState(Shares())
   private let team = ThreadTeam()
 
   private init() {}
@@ -42,7 +63,7 @@ package final class ComputeQueue: Sendable {
     _ body: @escaping @Sendable (ThreadTeam, Cancellation) throws -> Result
   ) async throws -> Result {
     try checkProcess()
-    let cancellation = Cancellation()
+    let cancellation = Cancellation(queue: self)
     let request = Request<Result>()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
@@ -81,9 +102,19 @@ package final class ComputeQueue: Sendable {
     if process != 0, process != getpid() { throw .forked }
   }
 
-  private func enqueue(_ job: @escaping Job) {
+  /// Asks for a turn, which is taken once.
+  ///
+  /// Allocates nothing if as many turns have waited before.
+  package func add(_ turn: any ComputeTurn) {
+    waitingTurns.wrappingAdd(1, ordering: .relaxed)
+    enqueue { $0.turns.append(turn) }
+  }
+
+  private func enqueue(_ job: @escaping Job) { enqueue { $0.jobs.append(job) } }
+
+  private func enqueue(_ change: (inout State) -> Void) {
     let mustStart = state.withLock { state in
-      state.jobs.append(job)
+      change(&state)
       defer { state.isStarted = true }
       return !state.isStarted
     }
@@ -91,28 +122,53 @@ package final class ComputeQueue: Sendable {
     state.signal()
   }
 
-  /// The next job, waited for.
-  private func nextJob() -> Job {
+  /// What is next, waited for.
+  private func next() -> Work {
     state.wait { state in
-      guard state.head < state.jobs.count else {
-        state.jobs.removeAll(keepingCapacity: true)
-        state.head = 0
-        return nil
+      if state.isTurnNext || state.jobs.isEmpty, let turn = state.turns.removeFirst() {
+        state.isTurnNext = false
+        return .turn(turn)
       }
-      let job = state.jobs[state.head]
-      // Lets go of what the job holds as soon as it has run.
-      state.jobs[state.head] = { _ in }
-      state.head += 1
-      if state.head > 1024 {
-        state.jobs.removeFirst(state.head)
-        state.head = 0
-      }
-      return job
+      state.isTurnNext = true
+      return state.jobs.removeFirst().map { .job($0) }
     }
   }
 
   fileprivate func lead() {
-    while true { nextJob()(team) }
+    while true {
+      switch next() {
+      case .job(let job):
+        shares.value.jobStart = .now
+        shares.value.turns = .zero
+        job(team)
+      case .turn(let turn): take(turn)
+      }
+    }
+  }
+
+  /// Takes a turn, and notes how long it took.
+  private func take(_ turn: any ComputeTurn) {
+    waitingTurns.wrappingSubtract(1, ordering: .relaxed)
+    let start = ContinuousClock.now
+    shares.value.isInTurn = true
+    turn.take(team)
+    shares.value.isInTurn = false
+    shares.value.lastTurn = ContinuousClock.now - start
+    shares.value.turns += shares.value.lastTurn
+  }
+
+  /// Takes a turn in the middle of a job, if one waits and the job had its share; called by the job, on the leading
+  /// thread, between two phases.
+  fileprivate func interrupt() {
+    guard waitingTurns.load(ordering: .relaxed) > 0, !shares.value.isInTurn else { return }
+    let elapsed = ContinuousClock.now - shares.value.jobStart
+    // If this turn takes as long as the last, turns have had half of the time when it is over.
+    guard elapsed >= shares.value.turns * 2 + shares.value.lastTurn else { return }
+    let turn = state.withLock { state in
+      // One that needs what the job holds stays in its place.
+      state.turns.first.flatMap { $0.canInterrupt ? state.turns.removeFirst() : nil }
+    }
+    if let turn { take(turn) }
   }
 
   private func startLeader() {
@@ -201,12 +257,26 @@ private final class Request<Result: Sendable>: Sendable {
   }
 }
 
+/// Work that asks for the computing threads again and again for a short time, such as a step of the texts that are
+/// being generated.
+package protocol ComputeTurn: AnyObject, Sendable {
+  /// Whether the turn could be taken in the middle of the job that runs; called on the leading thread.
+  var canInterrupt: Bool { get }
+
+  /// Does the work; called on the leading thread.
+  func take(_ team: ThreadTeam)
+}
+
 /// Whether the task that asked for a job still wants it.
 package final class Cancellation: Sendable {
   private let flag = Atomic<Bool>(false)
+  private let queue: ComputeQueue?
 
   /// Creates one that isn't cancelled.
-  package init() {}
+  package init() { queue = nil }
+
+  /// Creates one of a job in a queue.
+  fileprivate init(queue: ComputeQueue) { self.queue = queue }
 
   /// True once the asking task was cancelled.
   package var isCancelled: Bool { flag.load(ordering: .relaxed) }
@@ -214,8 +284,42 @@ package final class Cancellation: Sendable {
   /// Marks the job as no longer wanted.
   package func cancel() { flag.store(true, ordering: .relaxed) }
 
-  /// Throws `CancellationError` if the job is no longer wanted: called between layers.
+  /// Throws `CancellationError` if the job is no longer wanted; if it is, turns that wait may be taken first.
+  ///
+  /// Called between layers, on the leading thread, and never within a phase.
   package func check() throws {
     if isCancelled { throw CancellationError() }
+    queue?.interrupt()
+  }
+}
+
+/// First in, first out; allocates only to become longer than it ever was.
+private struct Line<Element> {
+  private var elements: [Element?] = []
+  private var head = 0
+
+  var isEmpty: Bool { head == elements.count }
+
+  var first: Element? { isEmpty ? nil : elements[head] }
+
+  mutating func append(_ element: Element) {
+    if head > 64, head * 2 > elements.count {
+      elements.removeFirst(head)
+      head = 0
+    }
+    elements.append(element)
+  }
+
+  mutating func removeFirst() -> Element? {
+    guard head < elements.count else { return nil }
+    let element = elements[head]
+    // Lets go of what the element holds as soon as it is done with.
+    elements[head] = nil
+    head += 1
+    if head == elements.count {
+      elements.removeAll(keepingCapacity: true)
+      head = 0
+    }
+    return element
   }
 }

@@ -13,7 +13,8 @@ extension ComputeContext {
   package func groupedMatmul(
     _ product: GroupedProduct, _ w: QuantizedMatrix, groups: UnsafeMutableBufferPointer<ProductGroup>
   ) {
-    let plan = QuantizedGroupPlan(product, columns: w.columns, groups: groups, threads: threads)
+    let plan = QuantizedGroupPlan(
+      product, columns: w.columns, groups: groups, threads: threads, kernels: kernels)
     let words = activationWords(plan.words)
     let all = UnsafeBufferPointer(groups)
     let quantization = GroupQuantization(
@@ -47,7 +48,8 @@ private struct QuantizedGroupPlan {
   let tasks: Int
 
   init(
-    _ product: GroupedProduct, columns: Int, groups: UnsafeMutableBufferPointer<ProductGroup>, threads: Int
+    _ product: GroupedProduct, columns: Int, groups: UnsafeMutableBufferPointer<ProductGroup>, threads: Int,
+    kernels: KernelTable
   ) {
     var rows = 0
     var words = 0
@@ -55,7 +57,7 @@ private struct QuantizedGroupPlan {
     for index in groups.indices {
       let count = groups[index].rows
       groups[index].firstWord = words
-      words += QuantizedRows.wordCount(rows: count, columns: columns)
+      words += QuantizedRows.wordCount(rows: count, columns: columns, kernels)
       rows += count
       highest = max(highest, count)
     }
@@ -64,6 +66,7 @@ private struct QuantizedGroupPlan {
     let width = KernelTable.packedRows
     let tilesPerTask = QuantizedProduct.tilesPerTask((highest + width - 1) / width, columns: columns)
     let blockRows = tilesPerTask * width
+    precondition(blockRows >= min(highest, kernels.vectorRows), "few rows go together")
     var blocks = 0
     for group in groups { blocks += (group.rows + blockRows - 1) / blockRows }
     let wanted = threads == 1 ? 1 : threads * Self.tasksPerThread
@@ -92,7 +95,7 @@ private struct GroupQuantization: ScratchPhase {
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let group = groups[task]
-    let rows = QuantizedRows(base: words + group.firstWord, rows: group.rows, columns: columns)
+    let rows = QuantizedRows(base: words + group.firstWord, rows: group.rows, columns: columns, kernels)
     for row in 0..<group.rows {
       let source = group.x + (group.gathered.map { Int($0[row]) } ?? row) * product.xStride
       switch product.input {
@@ -119,7 +122,8 @@ private struct QuantizedGroupPhase: ScratchPhase {
   let prepared: UnsafeMutablePointer<Int>
 
   private func rows(of group: ProductGroup) -> QuantizedRows {
-    QuantizedRows(base: words + group.firstWord, rows: group.rows, columns: multiplier.w.columns)
+    QuantizedRows(
+      base: words + group.firstWord, rows: group.rows, columns: multiplier.w.columns, multiplier.kernels)
   }
 
   /// Floats of scratch that a task needs: at the end, room for a panel with less than 16 outputs.
@@ -127,8 +131,9 @@ private struct QuantizedGroupPhase: ScratchPhase {
 
   private var tailOffset: Int {
     let columns = multiplier.w.columns
-    let few = QuantizedRows(base: words, rows: QuantizedRows.vectorRows, columns: columns)
-    let many = QuantizedRows(base: words, rows: KernelTable.packedRows, columns: columns)
+    let kernels = multiplier.kernels
+    let few = QuantizedRows(base: words, rows: kernels.vectorRows, columns: columns, kernels)
+    let many = QuantizedRows(base: words, rows: kernels.vectorRows + 1, columns: columns, kernels)
     return max(multiplier.vectorScratch(few), multiplier.tileScratch(many, tiles: plan.tilesPerTask))
   }
 

@@ -88,7 +88,7 @@ private struct VectorPlan {
   }
 }
 
-/// A product of up to three rows, cut into runs of panels.
+/// A product of few rows, cut into runs of panels.
 private struct QuantizedVectorPhase: ScratchPhase {
   static let isAbandoned = true
 

@@ -64,7 +64,7 @@ struct QuantizedProduct {
     auxiliaryCount(x) + w.scratchCount(panels: Self.vectorPanelsPerPass)
   }
 
-  /// Up to three rows by some panels.
+  /// Few rows by some panels.
   ///
   /// - Parameter firstPanel: The panel whose outputs are the first of `place`.
   func multiply(

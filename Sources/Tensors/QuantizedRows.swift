@@ -2,43 +2,37 @@ import SalanganeKernels
 
 /// Activations as signed bytes, packed for products with quantised weights, in memory that someone else owns.
 ///
-/// Rows go in blocks of 12, or all in one if there are no more than three. Inputs are padded with zeros to a multiple
-/// of 256.
+/// Rows go in blocks of 12, or all in one if they are few. Inputs are padded with zeros to a multiple of 256.
 struct QuantizedRows {
-  /// Rows that are multiplied with weights as they are packed.
-  static let vectorRows = 3
-
   private let base: UnsafeMutablePointer<Float>
   /// How many rows there are.
   let rows: Int
   /// Groups of 32 inputs, padding included.
   let groups: Int
+  /// Whether the rows are multiplied with weights as they are packed.
+  let areFew: Bool
 
   /// Describes rows from `base` on, where there is room for `wordCount` words.
-  init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+  init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, _ kernels: KernelTable) {
     self.base = base
     self.rows = rows
     groups = Self.groups(columns: columns)
+    areFew = rows <= kernels.vectorRows
   }
 
   private static func groups(columns: Int) -> Int { (columns + 255) / 256 * 8 }
-  private static func step(rows: Int) -> Int { rows <= vectorRows ? rows : KernelTable.packedRows }
-  private static func blocks(rows: Int) -> Int {
-    let step = step(rows: rows)
-    return (rows + step - 1) / max(step, 1)
-  }
 
   /// Words that rows take: codes, scales, and the sums of each half of a group.
-  static func wordCount(rows: Int, columns: Int) -> Int {
-    blocks(rows: rows) * step(rows: rows) * groups(columns: columns) * 11
+  static func wordCount(rows: Int, columns: Int, _ kernels: KernelTable) -> Int {
+    let width = KernelTable.packedRows
+    let room = rows <= kernels.vectorRows ? rows : (rows + width - 1) / width * width
+    return room * groups(columns: columns) * 11
   }
 
   /// Rows that stand side by side in a block.
-  var step: Int { Self.step(rows: rows) }
+  var step: Int { areFew ? rows : KernelTable.packedRows }
   /// How many blocks there are.
-  var blocks: Int { Self.blocks(rows: rows) }
-  /// Whether the rows are multiplied with weights as they are packed.
-  var areFew: Bool { rows <= Self.vectorRows }
+  var blocks: Int { (rows + step - 1) / max(step, 1) }
 
   private var blockWords: Int { step * groups * 11 }
 

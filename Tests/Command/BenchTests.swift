@@ -102,4 +102,29 @@ import Testing
       #expect(refused.status == 64)
     }
   }
+
+  @Test func measuresBatches() async throws {
+    let model = TestFiles.golden("rerankers/untied")
+    let arguments = ["bench", "--model", model, "-n", "6", "-d", "20", "-r", "2", "-t", "2"]
+    for (batch, prompt) in [(1, 16), (3, 0), (40, 0)] {
+      let result = try await Command.run(
+        arguments + ["-b", "\(batch)", "-p", "\(prompt)", "--format", "json"])
+      #expect(result.status == 0, "\(result.errors)")
+      let tests = try #require(try result.json() as? [[String: Any]])
+      #expect(tests.map { $0["test"] as? String } == (prompt > 0 ? ["pp16", "tg6"] : ["tg6"]))
+      for test in tests {
+        let isPrompt = test["test"] as? String == "pp16"
+        #expect(test["batch"] as? Int == (isPrompt ? 1 : batch))
+        #expect(test["depth"] as? Int == 20)
+        // The tokens of all sequences are counted.
+        let rates = try #require(test["tokens_per_second"] as? [String: Double])
+        let seconds = try #require(test["seconds"] as? [String: Double])
+        let tokens = (rates["max"] ?? 0) * (seconds["min"] ?? 0)
+        #expect(abs(tokens - Double(isPrompt ? 16 : 6 * batch)) < 1e-6)
+      }
+    }
+    for batch in ["0", "257"] {
+      #expect(try await Command.run(arguments + ["-b", batch]).status == 64)
+    }
+  }
 }

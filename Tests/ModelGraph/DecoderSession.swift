@@ -68,14 +68,33 @@ final class DecoderSession {
     var hidden = try decoder.prefill(
       prompt, cache: cache, workspace: &workspace, context: context, cancellation: cancellation)
     var tokens: [Int32] = []
+    var batch = DecoderBatch()
     while true {
       let logits = Self.values(decoder.logits(hidden, &workspace, context))
       let best = Int32(logits.indices.max { logits[$0] < logits[$1] } ?? 0)
       tokens.append(best)
       if tokens.count == count { return tokens }
-      hidden = try decoder.decode(
-        best, cache: cache, workspace: &workspace, context: context, cancellation: cancellation)
+      try cache.reserve(cache.count + 1)
+      batch.removeAll()
+      batch.append(best, cache: cache)
+      hidden = try decoder.run(batch, workspace: &workspace, context: context, cancellation: cancellation)
     }
+  }
+
+  /// Runs parts of several sequences together.
+  ///
+  /// - Parameter parts: The tokens of each, its cache, and how many tokens the sequence has when the prompt of which they
+  ///   are a part has been read (0 for generated ones).
+  /// - Returns: The logits of each part's last token, `[parts, vocabularySize]`.
+  func logits(ofParts parts: [(tokens: ArraySlice<Int32>, cache: KVCache, prompt: Int)]) throws -> [Float] {
+    var batch = DecoderBatch()
+    for part in parts {
+      try part.cache.reserve(part.cache.count + part.tokens.count)
+      batch.append(
+        part.tokens, cache: part.cache, expandedEnd: decoder.expandedEnd(ofPrompt: part.prompt))
+    }
+    let hidden = try decoder.run(batch, workspace: &workspace, context: context, cancellation: cancellation)
+    return Self.values(decoder.logits(hidden, &workspace, context))
   }
 
   /// Runs a prompt that is cancelled before one of its layers.

@@ -57,6 +57,21 @@ enum GuideSnippets {
     print(Double(summary.ids.count) / summary.generationSeconds, "tokens a second")
   }
 
+  static func together(
+    _ model: LanguageModel, _ options: GenerationOptions, _ prompts: [String]
+  ) async throws -> [String] {
+    try await withThrowingTaskGroup(of: (Int, String).self) { group in
+      for (index, prompt) in prompts.enumerated() {
+        group.addTask {
+          (index, try await model.generate(prompt, options: options).summary().text)
+        }
+      }
+      var texts = prompts
+      for try await (index, text) in group { texts[index] = text }
+      return texts
+    }
+  }
+
   static func options() -> GenerationOptions {
     var options = GenerationOptions(maximumTokens: 200, stopStrings: ["\n\n"])
     options.sampling = SamplingOptions(

@@ -87,6 +87,9 @@ import Testing
     let model = try await GuideSnippets.memory(url, contextLength: 300)
     #expect(model.contextLength == 300)
     try await GuideSnippets.summary(model, options)
+    let texts = try await GuideSnippets.together(model, options, ["swift", "a bird", "a language"])
+    let text = try await model.generate("a bird", options: options).summary().text
+    #expect(texts[1] == text)
     let conversation = try await GuideSnippets.conversation(model, options, ["Where?", "And why?"])
     #expect(conversation.contains("And why?"))
     let document = String(repeating: "Swiftlets nest in caves. ", count: 12)

@@ -50,6 +50,41 @@ import Testing
     let value = Atomic<Int>(0)
   }
 
+  /// Asks for its next turn whenever it had one, until it is told to stop.
+  final class EndlessTurn: ComputeTurn {
+    let count = Atomic<Int>(0)
+    let isWanted = Atomic<Bool>(true)
+    let canInterrupt: Bool
+
+    init(canInterrupt: Bool) { self.canInterrupt = canInterrupt }
+
+    func take(_ team: ThreadTeam) {
+      count.wrappingAdd(1, ordering: .relaxed)
+      if isWanted.load(ordering: .relaxed) { ComputeQueue.shared.add(self) }
+    }
+  }
+
+  /// Jobs come to an end beside turns without end, and turns are taken beside and, if they may, within jobs.
+  @Test(arguments: [true, false])
+  func jobsAndTurnsShareTheQueue(canInterrupt: Bool) async throws {
+    let turn = EndlessTurn(canInterrupt: canInterrupt)
+    ComputeQueue.shared.add(turn)
+    defer { turn.isWanted.store(false, ordering: .relaxed) }
+    for _ in 0..<5 {
+      // The job goes on until it was interrupted, or long enough to say that it isn't.
+      let (before, after) = try await ComputeQueue.shared.run { _, cancellation in
+        let before = turn.count.load(ordering: .relaxed)
+        for _ in 0..<(canInterrupt ? 100_000_000 : 10_000) {
+          try cancellation.check()
+          if turn.count.load(ordering: .relaxed) >= before + 100 { break }
+        }
+        return (before, turn.count.load(ordering: .relaxed))
+      }
+      if canInterrupt { #expect(after >= before + 100) } else { #expect(after == before) }
+    }
+    #expect(turn.count.load(ordering: .relaxed) >= 4)
+  }
+
   @Test func queueRunsJobsInOrderAndSkipsCancelledOnes() async throws {
     let order = Locked<[Int]>([])
     for index in 0..<50 {

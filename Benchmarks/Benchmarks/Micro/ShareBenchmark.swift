@@ -134,7 +134,7 @@ enum Shares {
       file.write(line)
       file.closeFile()
     } else {
-      FileManager.default.createFile(atPath: path, contents: line)
+      _ = FileManager.default.createFile(atPath: path, contents: line)
     }
   }
 }

@@ -40,49 +40,64 @@ package struct Attention: Sendable {
     context.begin(.projection, reading: queryKeyValue.byteCount)
     queryKeyValue(x, into: projected, context)
     context.begin(.position)
-    prepare(projected, layer: layer, spans: spans, rotary: rotary, table: table, context)
+    let preparation = PreparationPhase(
+      attention: self, layer: layer, spans: spans, rotary: rotary, table: table, projected: projected,
+      context: context)
+    context.parallel(
+      tasks: preparation.tasks, scratchCount: KVCache.storeScratchCount(keyDimension: shape.headDimension),
+      preparation)
     context.begin(.attention, reading: spans.cachedBytes(layer: layer, window: window))
     context.causalAttention(
       queries: projected, spans: spans, layer: layer, shape: shape, scale: scale, window: window, into: heads)
     context.begin(.projection, reading: output.byteCount)
     output(heads, into: out, context)
   }
+}
 
-  /// Normalises and rotates queries and keys, and stores keys and values.
-  private func prepare(
-    _ projected: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
-    table: Matrix, _ context: ComputeContext
-  ) {
-    let kernels = context.kernels
-    let dimension = shape.headDimension
-    let rowsPerTask = 8
-    let half = rotary.dimension / 2
-    let sineOffset = rotary.sineOffset
-    context.parallel(
-      tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask,
-      scratchCount: KVCache.storeScratchCount(keyDimension: dimension)
-    ) { task, _, scratch in
-      var row = task * rowsPerTask
-      let end = min(row + rowsPerTask, projected.rows)
-      for span in spans where span.firstRow + span.count > row && span.firstRow < end {
-        while row < min(end, span.firstRow + span.count) {
-          let queries = projected.row(row)
-          let keys = queries + shape.queryFeatures
-          let values = keys + shape.keyValueHeads * dimension
-          queryNorm?.normalize(queries, rows: shape.heads, context)
-          keyNorm?.normalize(keys, rows: shape.keyValueHeads, context)
-          let cosines = table.row(row)
-          kernels.rotateRows(
-            shape.heads + shape.keyValueHeads, half, queries, dimension, cosines, cosines + sineOffset)
-          for head in 0..<shape.keyValueHeads {
-            span.cache.store(
-              layer: layer, head: head, position: span.start + row - span.firstRow,
-              key: keys + head * dimension, value: values + head * dimension, scratch: scratch,
-              kernels: kernels)
-          }
-          row += 1
-        }
+/// What is done to projected rows before the attention: queries and keys are normalised and rotated, keys and values
+/// stored; cut into blocks of rows.
+private struct PreparationPhase: ScratchPhase {
+  /// The rows of a task: few, so that a batch of generated tokens keeps several threads busy.
+  static let rowsPerTask = 4
+
+  let attention: Attention
+  let layer: Int
+  let spans: UnsafeBufferPointer<SequenceSpan>
+  let rotary: RotaryEmbedding
+  let table: Matrix
+  let projected: Matrix
+  let context: ComputeContext
+
+  var tasks: Int { (projected.rows + Self.rowsPerTask - 1) / Self.rowsPerTask }
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    var row = task * Self.rowsPerTask
+    let end = min(row + Self.rowsPerTask, projected.rows)
+    for span in spans where span.firstRow + span.count > row && span.firstRow < end {
+      while row < min(end, span.firstRow + span.count) {
+        prepare(row, span, scratch)
+        row += 1
       }
+    }
+  }
+
+  private func prepare(_ row: Int, _ span: SequenceSpan, _ scratch: UnsafeMutablePointer<Float>) {
+    let kernels = context.kernels
+    let shape = attention.shape
+    let dimension = shape.headDimension
+    let queries = projected.row(row)
+    let keys = queries + shape.queryFeatures
+    let values = keys + shape.keyValueHeads * dimension
+    attention.queryNorm?.normalize(queries, rows: shape.heads, context)
+    attention.keyNorm?.normalize(keys, rows: shape.keyValueHeads, context)
+    let cosines = table.row(row)
+    kernels.rotateRows(
+      shape.heads + shape.keyValueHeads, rotary.dimension / 2, queries, dimension, cosines,
+      cosines + rotary.sineOffset)
+    for head in 0..<shape.keyValueHeads {
+      span.cache.store(
+        layer: layer, head: head, position: span.start + row - span.firstRow,
+        key: keys + head * dimension, value: values + head * dimension, scratch: scratch, kernels: kernels)
     }
   }
 }

@@ -1,3 +1,4 @@
+import SalanganeKernels
 import SalanganeTensors
 
 /// One block of a pre-norm transformer decoder: `h += attention(norm(h)); h += feedForward(norm(h))`, where
@@ -182,11 +183,8 @@ package struct Decoder: Sendable {
     // The last block may have been given up half-way: its results mustn't count.
     try cancellation.check()
     context.begin(.norm)
-    let kernels = context.kernels
-    let delta = workspace.delta
-    context.parallel(tasks: hidden.rows) { row, _, _ in
-      kernels.addInPlace(hidden.columns, delta.row(row), hidden.row(row))
-    }
+    let addition = RowAddition(kernels: context.kernels, addend: workspace.delta, sum: hidden)
+    context.parallel(tasks: hidden.rows, addition)
     context.inspect(hidden, at: .feedForward(layer: blocks.count - 1))
     return hidden
   }
@@ -253,6 +251,17 @@ package struct Decoder: Sendable {
         tokenEmbeddings.copyRow(Int(tokens[row]), to: hidden.row(row))
       }
     }
+  }
+}
+
+/// The sum of two matrices, row by row.
+private struct RowAddition: ScratchPhase {
+  let kernels: KernelTable
+  let addend: Matrix
+  let sum: Matrix
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    kernels.addInPlace(sum.columns, addend.row(task), sum.row(task))
   }
 }
 

@@ -130,25 +130,6 @@ extension Decoder {
     return last
   }
 
-  /// Runs one token behind what the cache holds; allocates nothing once the cache has room.
-  ///
-  /// - Returns: The token's hidden state after the last norm, `[1, hidden]`, in the workspace's memory.
-  /// - Throws: `DecoderError`, `KVCacheError` or `CancellationError`.
-  package func decode(
-    _ token: Int32, cache: KVCache, workspace: inout DecoderWorkspace, context: ComputeContext,
-    cancellation: Cancellation
-  ) throws -> Matrix {
-    guard token >= 0, Int(token) < vocabularySize else {
-      throw DecoderError.invalidToken(id: Int(token), index: 0, vocabularySize: vocabularySize)
-    }
-    let hidden = try withUnsafePointer(to: token) { token in
-      try step(
-        UnsafeBufferPointer(start: token, count: 1), cache: cache, expandedEnd: 0, workspace: &workspace,
-        context: context, cancellation: cancellation)
-    }
-    return normalized(hidden, rows: 0..<1, &workspace, context)
-  }
-
   /// Some rows after the last norm, in the workspace's memory.
   ///
   /// - Parameter hidden: The hidden states that `run` gave.

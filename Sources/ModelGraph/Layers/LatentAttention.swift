@@ -75,7 +75,10 @@ package struct LatentAttention: Sendable {
     context.begin(.projection, reading: down.byteCount)
     down(x, into: projected, context)
     context.begin(.position)
-    storeLatents(projected, layer: layer, spans: spans, rotary: rotary, table: table, context)
+    let storing = LatentPhase(
+      attention: self, layer: layer, spans: spans, rotary: rotary, table: table, projected: projected,
+      context: context)
+    context.parallel(tasks: storing.tasks, storing)
     var queries = projected
     if let query {
       workspace.queries.setRows(x.rows)
@@ -84,7 +87,9 @@ package struct LatentAttention: Sendable {
       query.up(projected.firstColumns(query.up.inputs), into: queries, context)
     }
     context.begin(.position)
-    rotateQueries(queries, rotary: rotary, table: table, context)
+    let rotation = QueryRotation(
+      kernels: context.kernels, configuration: configuration, rotary: rotary, table: table, queries: queries)
+    context.parallel(tasks: rotation.tasks, rotation)
     context.begin(
       .attention,
       reading: spans.cachedBytes(layer: layer, window: nil) + keyUp.byteCount + valueUp.byteCount)
@@ -105,49 +110,6 @@ package struct LatentAttention: Sendable {
     output(heads, into: out, context)
   }
 
-  /// Normalises and rotates latents, and stores them; normalises what queries are made of.
-  private func storeLatents(
-    _ projected: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
-    table: Matrix, _ context: ComputeContext
-  ) {
-    let kernels = context.kernels
-    let rowsPerTask = 8
-    let latent = projected.columns - configuration.latentDimension
-    context.parallel(tasks: (projected.rows + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
-      var row = task * rowsPerTask
-      let end = min(row + rowsPerTask, projected.rows)
-      for span in spans where span.firstRow + span.count > row && span.firstRow < end {
-        while row < min(end, span.firstRow + span.count) {
-          let line = projected.row(row)
-          query?.norm.normalize(line, rows: 1, context)
-          latentNorm.normalize(line + latent, rows: 1, context)
-          let cosines = table.row(row)
-          kernels.rotateRows(
-            1, rotary.dimension / 2, line + latent + configuration.rank, rotary.dimension, cosines,
-            cosines + rotary.sineOffset)
-          span.cache.store(
-            layer: layer, position: span.start + row - span.firstRow, latent: line + latent, kernels: kernels)
-          row += 1
-        }
-      }
-    }
-  }
-
-  private func rotateQueries(
-    _ queries: Matrix, rotary: RotaryEmbedding, table: Matrix, _ context: ComputeContext
-  ) {
-    let kernels = context.kernels
-    let rowsPerTask = 8
-    context.parallel(tasks: (queries.rows + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
-      for row in task * rowsPerTask..<min((task + 1) * rowsPerTask, queries.rows) {
-        let cosines = table.row(row)
-        kernels.rotateRows(
-          configuration.heads, rotary.dimension / 2, queries.row(row) + configuration.ownDimension,
-          configuration.queryDimension, cosines, cosines + rotary.sineOffset)
-      }
-    }
-  }
-
   private func expanded(
     _ queries: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, into heads: Matrix,
     _ context: ComputeContext
@@ -166,51 +128,47 @@ package struct LatentAttention: Sendable {
     _ queries: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, into heads: Matrix,
     _ workspace: inout LatentWorkspace, _ context: ComputeContext
   ) {
+    // Sequences go together, so that the weights of keys and values are read once for all of them.
+    var rows = 0
     for span in spans {
       var first = 0
       while first < span.count {
-        let part = span.rows(first..<min(first + Self.absorbedRows, span.count))
-        workspace.setAbsorbedRows(part.count)
-        absorbed(queries, layer: layer, part, into: heads, workspace, context)
+        let part = span.rows(first..<min(first + Self.absorbedRows - rows, span.count))
+        workspace.spans.append(part)
+        rows += part.count
         first += part.count
+        guard rows == Self.absorbedRows else { continue }
+        absorbed(queries, layer: layer, rows: rows, into: heads, &workspace, context)
+        rows = 0
       }
     }
+    if rows > 0 { absorbed(queries, layer: layer, rows: rows, into: heads, &workspace, context) }
   }
 
-  /// At most `absorbedRows` rows of one sequence.
+  /// The rows of the workspace's spans, at most `absorbedRows`, which follow each other; the spans are used up.
   private func absorbed(
-    _ queries: Matrix, layer: Int, _ span: SequenceSpan, into heads: Matrix, _ workspace: LatentWorkspace,
+    _ queries: Matrix, layer: Int, rows: Int, into heads: Matrix, _ workspace: inout LatentWorkspace,
     _ context: ComputeContext
   ) {
-    let rank = configuration.rank
-    let rows = span.firstRow..<span.firstRow + span.count
+    workspace.setAbsorbedRows(rows)
+    let firstRow = workspace.spans.moveToRowZero()
+    let source = queries.rows(firstRow..<firstRow + rows)
     let absorbed = workspace.absorbedQueries
     let results = workspace.absorbedResults
-    let width = configuration.latentDimension
     workspace.setGroups(
-      rows: span.count, x: queries.row(rows.lowerBound),
-      xStep: configuration.queryDimension, out: absorbed.row(0), outStep: width)
+      rows: rows, x: source.base, xStep: configuration.queryDimension, out: absorbed.base,
+      outStep: configuration.latentDimension)
     keyUp(xStride: queries.stride, outStride: absorbed.stride, workspace.groups, context)
-    let rowsPerTask = 8
-    context.parallel(tasks: (span.count + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
-      for row in task * rowsPerTask..<min((task + 1) * rowsPerTask, span.count) {
-        let source = queries.row(rows.lowerBound + row) + configuration.ownDimension
-        let destination = absorbed.row(row) + rank
-        for head in 0..<configuration.heads {
-          (destination + head * width).update(
-            from: source + head * configuration.queryDimension, count: configuration.rotaryDimension)
-        }
-      }
-    }
-    let local = SequenceSpan(cache: span.cache, firstRow: 0, count: span.count, start: span.start)
-    withUnsafePointer(to: local) { local in
+    let copying = RotaryPartCopy(configuration: configuration, queries: source, absorbed: absorbed)
+    context.parallel(tasks: copying.tasks, copying)
+    workspace.spans.withAll { spans in
       context.causalAttention(
-        queries: absorbed, spans: UnsafeBufferPointer(start: local, count: 1), layer: layer,
-        shape: configuration.absorbedShape, scale: configuration.scale, window: nil, into: results)
+        queries: absorbed, spans: spans, layer: layer, shape: configuration.absorbedShape,
+        scale: configuration.scale, window: nil, into: results)
     }
+    workspace.spans.removeAll()
     workspace.setGroups(
-      rows: span.count, x: results.row(0), xStep: rank,
-      out: heads.row(rows.lowerBound),
+      rows: rows, x: results.base, xStep: configuration.rank, out: heads.row(firstRow),
       outStep: configuration.valueDimension)
     valueUp(xStride: results.stride, outStride: heads.stride, workspace.groups, context)
   }
@@ -224,6 +182,8 @@ package struct LatentWorkspace: Sendable {
   private(set) var absorbedQueries: Matrix
   /// `[rows, heads * rank]`.
   private(set) var absorbedResults: Matrix
+  /// The sequences whose rows meet latents together.
+  fileprivate let spans = SpanList()
   private let products: ProductGroups
 
   /// Creates a workspace without room for rows yet.

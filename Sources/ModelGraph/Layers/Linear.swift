@@ -1,3 +1,4 @@
+import SalanganeKernels
 import SalanganeTensors
 
 /// How float matrix products are computed.
@@ -124,15 +125,9 @@ package struct Linear: Sendable {
     context.quantize(x)
     context.copyResiduals(of: x, to: doubled.rows(x.rows..<2 * x.rows))
     self(doubled, into: out, context)
-    for row in 0..<x.rows {
-      context.kernels.addInPlace(outputs, out.row(x.rows + row), out.row(row))
-      // The bias came twice.
-      if let bias { subtract(bias, from: out.row(row)) }
-    }
-  }
-
-  private func subtract(_ bias: FloatBuffer, from row: UnsafeMutablePointer<Float>) {
-    for index in 0..<outputs { row[index] -= bias.base[index] }
+    let sum = RefinementSum(
+      kernels: context.kernels, rows: x.rows, bias: bias.map { UnsafePointer($0.base) }, out: out)
+    context.parallel(tasks: sum.rows, sum)
   }
 
   /// The product, of rows that have been quantised or not.
@@ -163,6 +158,23 @@ package struct Linear: Sendable {
       }
       first += run.outputs
     }
+  }
+}
+
+/// The sum of a product and of that of what was left over, a row a task.
+private struct RefinementSum: ScratchPhase {
+  let kernels: KernelTable
+  let rows: Int
+  let bias: UnsafePointer<Float>?
+  /// `[2 * rows, outputs]`; the sum goes to the first half of the rows.
+  let out: Matrix
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    let sum = out.row(task)
+    kernels.addInPlace(out.columns, out.row(rows + task), sum)
+    guard let bias else { return }
+    // The bias came twice.
+    for index in 0..<out.columns { sum[index] -= bias[index] }
   }
 }
 

@@ -1,3 +1,4 @@
+import SalanganeKernels
 import SalanganeTensors
 
 /// RMS normalisation with a weight (Zhang and Sennrich, 2019).
@@ -25,19 +26,35 @@ package struct RMSNorm: Sendable {
     precondition(x.columns == features && out.columns == x.columns && out.rows == x.rows)
     precondition(addend == nil || addend?.rows == x.rows && addend?.columns == x.columns)
     context.begin(.norm)
-    let kernels = context.kernels
-    let rowsPerTask = 16
-    context.parallel(tasks: (x.rows + rowsPerTask - 1) / rowsPerTask) { task, _, _ in
-      let first = task * rowsPerTask
-      kernels.rmsNormRows(
-        min(rowsPerTask, x.rows - first), x.columns, x.row(first), x.stride,
-        addend.map { UnsafePointer($0.row(first)) }, addend?.stride ?? 0, weight.base, epsilon,
-        out.row(first), out.stride)
-    }
+    let phase = NormPhase(
+      kernels: context.kernels, x: x, addend: addend, weight: weight.base, epsilon: epsilon, out: out)
+    context.parallel(tasks: phase.tasks, phase)
   }
 
   /// Normalises `rows` vectors that follow each other without gaps, in place and on this thread.
   func normalize(_ x: UnsafeMutablePointer<Float>, rows: Int, _ context: ComputeContext) {
     context.kernels.rmsNormRows(rows, features, x, features, nil, 0, weight.base, epsilon, x, features)
+  }
+}
+
+/// A normalisation, cut into blocks of rows.
+private struct NormPhase: ScratchPhase {
+  static let rowsPerTask = 16
+
+  let kernels: KernelTable
+  let x: Matrix
+  let addend: Matrix?
+  let weight: UnsafePointer<Float>
+  let epsilon: Float
+  let out: Matrix
+
+  var tasks: Int { (x.rows + Self.rowsPerTask - 1) / Self.rowsPerTask }
+
+  func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
+    let first = task * Self.rowsPerTask
+    kernels.rmsNormRows(
+      min(Self.rowsPerTask, x.rows - first), x.columns, x.row(first), x.stride,
+      addend.map { UnsafePointer($0.row(first)) }, addend?.stride ?? 0, weight, epsilon, out.row(first),
+      out.stride)
   }
 }

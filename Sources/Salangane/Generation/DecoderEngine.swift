@@ -3,12 +3,6 @@ import SalanganeKernels
 import SalanganeModelGraph
 import SalanganeTensors
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// A causal model with the memory that its requests share, one at a time, on the computing threads.
 final class DecoderEngine: Sendable {
   let decoder: Decoder
@@ -23,12 +17,11 @@ final class DecoderEngine: Sendable {
   private let kernels: KernelTable
   private let threads: Int
   private let memory = LeaderState<Memory?>(nil)
+  private let isRunning = LeaderState(false)
 
   private struct Memory {
     let context: ComputeContext
     var workspace: DecoderWorkspace
-    /// A copy of logits, for their probabilities.
-    let scratch: FloatBuffer
   }
 
   init(
@@ -45,6 +38,9 @@ final class DecoderEngine: Sendable {
     promptCacheFormat = PromptCacheFormat(decoder, cacheType, fingerprint)
   }
 
+  /// Whether a job uses the engine's memory; to be asked on the leading thread.
+  var isBusy: Bool { isRunning.value }
+
   /// An empty cache for one sequence.
   func makeCache() -> KVCache {
     decoder.makeCache(cacheType.elementType, capacity: contextLength)
@@ -60,42 +56,24 @@ final class DecoderEngine: Sendable {
     let decoder: Decoder
     let context: ComputeContext
     let cancellation: Cancellation
-    let scratch: UnsafeMutablePointer<Float>
 
-    /// Checks logits, and gives the sampler's choice and the logarithm of its probability.
-    func choose(
-      from logits: Matrix, with sampler: inout Sampler, position: Int
-    ) throws -> (id: Int32, logProbability: Float) {
-      context.begin(.sampling)
-      guard context.isFinite(logits) else { throw GenerationError.notFinite(position: position) }
-      let values = UnsafeMutableBufferPointer(start: logits.row(0), count: logits.columns)
-      let normalizer = logNormalizer(UnsafeBufferPointer(values))
-      // The sampler changes logits, and the probability is that of the model: it needs them as they were.
-      scratch.update(from: logits.row(0), count: logits.columns)
-      let id = sampler.choose(values)
-      return (id, scratch[Int(id)] - normalizer)
-    }
-
-    /// The logarithm of the sum of the exponentials.
-    private func logNormalizer(_ logits: UnsafeBufferPointer<Float>) -> Float {
-      guard let base = logits.baseAddress else { return 0 }
-      scratch.update(from: base, count: logits.count)
-      let rows = (logits.count + 15) / 16
-      for index in logits.count..<rows * 16 { scratch[index] = -.infinity }
-      return withUnsafeTemporaryAllocation(of: Float.self, capacity: 48) { lanes in
-        guard let maximum = lanes.baseAddress else { return 0 }
-        for lane in 0..<16 {
-          maximum[lane] = -.infinity
-          maximum[16 + lane] = 0
-        }
-        context.kernels.softmaxChunk(rows, 1, scratch, 1, maximum, maximum + 16, maximum + 32)
-        var largest = -Float.infinity
-        for lane in 0..<16 { largest = max(largest, maximum[lane]) }
-        var sum: Float = 0
-        for lane in 0..<16 where maximum[lane] > -.infinity {
-          sum += maximum[16 + lane] * expf(maximum[lane] - largest)
-        }
-        return largest + logf(sum)
+    /// Runs a batch, and has the tokens chosen that follow its outputs.
+    ///
+    /// - Parameter choosers: One for each output, in their order.
+    /// - Throws: `KVCacheError` or `CancellationError`.
+    func run(
+      _ batch: DecoderBatch, _ choosers: [TokenChooser], workspace: inout DecoderWorkspace
+    ) throws {
+      precondition(choosers.count == batch.outputCount)
+      let hidden = try decoder.run(
+        batch, workspace: &workspace, context: context, cancellation: cancellation)
+      var first = 0
+      while first < hidden.rows {
+        let rows = first..<min(first + Decoder.logitRows, hidden.rows)
+        let logits = decoder.logits(hidden.rows(rows), &workspace, context)
+        context.begin(.sampling)
+        context.choose(from: logits, with: choosers[rows])
+        first = rows.upperBound
       }
     }
   }
@@ -105,64 +83,53 @@ final class DecoderEngine: Sendable {
     _ body: @escaping @Sendable (Step, inout DecoderWorkspace) throws -> Result
   ) async throws -> Result {
     try await ComputeQueue.shared.run { team, cancellation in
-      try self.step(team, cancellation, body)
+      try self.run(team, cancellation, body)
     }
   }
 
-  private func step<Result>(
+  /// Does the same on the leading thread.
+  func run<Result>(
     _ team: ThreadTeam, _ cancellation: Cancellation, _ body: (Step, inout DecoderWorkspace) throws -> Result
   ) throws -> Result {
+    precondition(!isRunning.value, "jobs don't run within each other")
+    isRunning.value = true
     var memory =
       memory.value
       ?? Memory(
         context: ComputeContext(team: team, threads: threads, kernels: kernels),
-        workspace: DecoderWorkspace(for: decoder),
-        scratch: FloatBuffer(count: decoder.vocabularySize + 16))
+        workspace: DecoderWorkspace(for: decoder))
     self.memory.value = nil
     memory.context.cancellation = cancellation
-    defer { self.memory.value = memory }
-    let step = Step(
-      decoder: decoder, context: memory.context, cancellation: cancellation, scratch: memory.scratch.base)
+    defer {
+      self.memory.value = memory
+      isRunning.value = false
+    }
+    let step = Step(decoder: decoder, context: memory.context, cancellation: cancellation)
     do {
       return try body(step, &memory.workspace)
-    } catch let error as DecoderError {
-      throw Self.translate(error, vocabularySize: decoder.vocabularySize)
-    } catch KVCacheError.contextExceeded(let positions, let capacity) {
-      throw GenerationError.promptTooLong(count: positions, contextLength: capacity)
-    } catch KVCacheError.outOfMemory(let bytes) {
-      throw GenerationError.outOfMemory(bytes: bytes)
+    } catch {
+      throw translate(error)
     }
   }
 
-  private static func translate(_ error: DecoderError, vocabularySize: Int) -> GenerationError {
+  /// The error that callers see.
+  func translate(_ error: any Error) -> any Error {
     switch error {
-    case .noTokens: .emptyPrompt
-    case .invalidToken(let id, _, _): .invalidToken(id: id, vocabularySize: vocabularySize)
-    case .notFinite: .notFinite(position: 0)
+    case DecoderError.noTokens: GenerationError.emptyPrompt
+    case DecoderError.invalidToken(let id, _, _):
+      GenerationError.invalidToken(id: id, vocabularySize: decoder.vocabularySize)
+    case DecoderError.notFinite: GenerationError.notFinite(position: 0)
+    case KVCacheError.contextExceeded(let positions, let capacity):
+      GenerationError.promptTooLong(count: positions, contextLength: capacity)
+    case KVCacheError.outOfMemory(let bytes): GenerationError.outOfMemory(bytes: bytes)
+    default: error
     }
   }
 }
 
 extension DecoderEngine {
-  /// Runs a job; if its logits aren't finite, the error says where that began.
-  ///
-  /// - Parameter tokens: The sequence as far as it has been run; asked for by a job.
-  func explaining<Result: Sendable>(
-    _ tokens: @escaping @Sendable () -> [Int32],
-    _ body: @escaping @Sendable (Step, inout DecoderWorkspace) throws -> Result
-  ) async throws -> Result {
-    do {
-      return try await run(body)
-    } catch GenerationError.notFinite(let position, nil) {
-      let fault = try await run { step, workspace in
-        try self.fault(in: tokens(), step, &workspace)
-      }
-      throw GenerationError.notFinite(position: position, fault: fault)
-    }
-  }
-
   /// Runs a sequence once more to find out where its numbers stop being finite; nil if they don't.
-  private func fault(
+  func fault(
     in tokens: [Int32], _ step: Step, _ workspace: inout DecoderWorkspace
   ) throws -> NumericFault? {
     let finder = FaultFinder()

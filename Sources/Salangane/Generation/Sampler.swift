@@ -46,6 +46,9 @@ package struct Sampler {
     if options.temperature > 0 { candidates.reserveCapacity(vocabularySize) }
   }
 
+  /// Whether choices leave logits as they are.
+  package var keepsLogits: Bool { bias.isEmpty && occurrences.isEmpty }
+
   /// Tells the sampler of a token of the prompt, or of one that it chose.
   package mutating func accept(_ id: Int32) {
     guard !occurrences.isEmpty, id >= 0, Int(id) < vocabularySize else { return }

@@ -77,7 +77,7 @@ struct SessionMemory {
   // MARK: Tokens
 
   /// Remembers tokens of the prompt that were read.
-  mutating func append(prompt part: [Int32]) {
+  mutating func append(prompt part: some Collection<Int32>) {
     append(part, expandedEnd: decoder.expandedEnd(ofPrompt: promptEnd))
   }
 

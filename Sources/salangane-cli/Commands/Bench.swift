@@ -8,7 +8,7 @@ struct Bench: AsyncParsableCommand {
     abstract: "Measures how fast a model runs on this machine.",
     discussion: """
       Reads a prompt of -p tokens (the test pp512), then generates -n tokens one by one (tg128), each behind -d \
-      tokens that are there already. With --embed: a batch of token sequences of equal length is embedded \
+      tokens that are there already; -b sequences are generated together. With --embed: a batch of token sequences of equal length is embedded \
       (embed32x128). Each test is run once without counting, then -r times, each time with other tokens. \
       Tokenizing is not part of it.
       """)
@@ -16,6 +16,9 @@ struct Bench: AsyncParsableCommand {
   enum Format: String, ExpressibleByArgument, CaseIterable {
     case text, json, csv
   }
+
+  /// The most sequences that are generated together.
+  private static let mostGenerated = 256
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var language: LanguageModelOptions
@@ -25,7 +28,8 @@ struct Bench: AsyncParsableCommand {
 
   @Option(
     name: .customShort("b"),
-    help: ArgumentHelp("Texts of a batch: 32 for embedding, 1 for generation.", valueName: "batch"))
+    help: ArgumentHelp(
+      "Texts that are embedded together (32), or generated together (1).", valueName: "batch"))
   var batchOption: Int?
 
   @Option(
@@ -69,9 +73,9 @@ struct Bench: AsyncParsableCommand {
     guard batch <= 1 << 16, length <= 1 << 24, generated <= 1 << 24, depth <= 1 << 24 else {
       throw ValidationError("-b: expected at most \(1 << 16), -p, -n, -d: at most \(1 << 24)")
     }
-    guard embed || batch == 1 else {
+    guard embed || batch <= Self.mostGenerated else {
       throw ValidationError(
-        "-b: expected 1 without --embed, found \(batch): sequences are generated one by one")
+        "-b: expected at most \(Self.mostGenerated) without --embed, found \(batch)")
     }
   }
 
@@ -93,7 +97,7 @@ struct Bench: AsyncParsableCommand {
       _ = try await embedder.embed(tokens: tokens)
       return Self.seconds(since: start)
     }
-    return try result("embed\(batch)x\(length)", tokens: batch * length, measured, load: load)
+    return try result("embed\(batch)x\(length)", batch: batch, tokens: batch * length, measured, load: load)
   }
 
   private func measureGeneration(_ start: ContinuousClock.Instant) async throws -> [BenchmarkResult] {
@@ -105,22 +109,23 @@ struct Bench: AsyncParsableCommand {
         "-p, -n, -d: expected at most the context's \(languageModel.contextLength) tokens, found \(needed)")
     }
     var stream = TokenStream(seed: seed, vocabularySize: languageModel.tokenizer.vocabularySize)
-    let benchmark = DecodingBenchmark(languageModel)
-    try await benchmark.fill(stream.next(depth))
+    let benchmark = DecodingBenchmark(languageModel, batch: batch)
+    try await benchmark.fill((0..<batch).map { _ in stream.next(depth) })
     var results: [BenchmarkResult] = []
     if length > 0 {
       let measured = try await measure { try await benchmark.secondsToRead(stream.next(length)) }
-      results.append(try result("pp\(length)", tokens: length, measured, load: load))
+      results.append(try result("pp\(length)", batch: 1, tokens: length, measured, load: load))
     }
     if generated > 0 {
       let measured = try await measure { try await benchmark.secondsToGenerate(generated) }
-      results.append(try result("tg\(generated)", tokens: generated, measured, load: load))
+      results.append(
+        try result("tg\(generated)", batch: batch, tokens: batch * generated, measured, load: load))
     }
     return results
   }
 
   private func result(
-    _ test: String, tokens: Int, _ measured: Measurements, load: Double
+    _ test: String, batch: Int, tokens: Int, _ measured: Measurements, load: Double
   ) throws -> BenchmarkResult {
     BenchmarkResult(
       test: test, depth: depth, batch: batch, threads: model.threads ?? ThreadTeam.defaultThreadCount,
