@@ -112,7 +112,7 @@ import Testing
     let requests = (0..<6).map { Request($0, golden) }
     var alone: [[Int32]] = []
     for request in requests { alone.append(try await request.summary(model).ids) }
-    let isDone = Atomic<Bool>(false)
+    let isDone = DoneFlag()
     let cancelled = try await withThrowingTaskGroup(of: Int.self) { group in
       for lane in 0..<3 {
         group.addTask {
@@ -125,14 +125,14 @@ import Testing
             task.cancel()
             do { _ = try await task.value } catch is CancellationError { count += 1 }
           }
-          isDone.store(true, ordering: .relaxed)
+          isDone.value.store(true, ordering: .relaxed)
           return count
         }
       }
       for (index, request) in requests.enumerated() {
         let expected = alone[index]
         group.addTask {
-          while !isDone.load(ordering: .relaxed) {
+          while !isDone.value.load(ordering: .relaxed) {
             let ids = try await request.summary(model).ids
             #expect(ids == expected, "request \(index)")
           }
@@ -153,20 +153,20 @@ import Testing
     let texts = (0..<300).map { "swiftlet \($0) finds its way in the dark" }
     let alone = try await embedder.embed(texts)
     let embedded = Atomic<Int>(0)
-    let isDone = Atomic<Bool>(false)
+    let isDone = DoneFlag()
     async let together = {
-      defer { isDone.store(true, ordering: .relaxed) }
+      defer { isDone.value.store(true, ordering: .relaxed) }
       return try await embedder.embed(texts) { embedded.store($0, ordering: .relaxed) }
     }()
     let options = GenerationOptions(maximumTokens: 20, ignoresEndOfSequence: true)
     var counts: Set<Int> = []
     var tokens = 0
-    while !isDone.load(ordering: .relaxed) {
+    while !isDone.value.load(ordering: .relaxed) {
       var ids: [Int32] = []
       for try await event in model.generate(tokens: golden.prompt, options: options) {
         guard case .text(let piece) = event else { continue }
         ids += piece.ids
-        if !isDone.load(ordering: .relaxed) {
+        if !isDone.value.load(ordering: .relaxed) {
           tokens += 1
           counts.insert(embedded.load(ordering: .relaxed))
         }
@@ -178,4 +178,9 @@ import Testing
     // Tokens came between many of the batches, and batches between tokens.
     #expect(tokens > 10 && counts.count > 5, "\(tokens) tokens, \(counts.count) batches seen")
   }
+}
+
+/// Raised when the cancelling tasks are through.
+private final class DoneFlag: Sendable {
+  let value = Atomic<Bool>(false)
 }

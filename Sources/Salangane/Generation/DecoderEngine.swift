@@ -128,6 +128,23 @@ final class DecoderEngine: Sendable {
 }
 
 extension DecoderEngine {
+  /// Runs a job; if its logits aren't finite, the error says where that began.
+  ///
+  /// - Parameter tokens: The sequence as far as it has been run; asked for by a job.
+  func explaining<Result: Sendable>(
+    _ tokens: @escaping @Sendable () -> [Int32],
+    _ body: @escaping @Sendable (Step, inout DecoderWorkspace) throws -> Result
+  ) async throws -> Result {
+    do {
+      return try await run(body)
+    } catch GenerationError.notFinite(let position, nil) {
+      let fault = try await run { step, workspace in
+        try self.fault(in: tokens(), step, &workspace)
+      }
+      throw GenerationError.notFinite(position: position, fault: fault)
+    }
+  }
+
   /// Runs a sequence once more to find out where its numbers stop being finite; nil if they don't.
   func fault(
     in tokens: [Int32], _ step: Step, _ workspace: inout DecoderWorkspace
