@@ -102,7 +102,7 @@ import Testing
     }
     // Meanwhile others aren't held up, by one that nobody reads.
     let other = try await model.generate(tokens: golden.prompt, options: options).summary()
-    #expect(other.ids == Array(golden.ids.prefix(50)))
+    #expect(other.ids.count == 50 && other.ids.starts(with: golden.ids))
   }
 
   /// Whoever is cancelled leaves, and the others don't notice.

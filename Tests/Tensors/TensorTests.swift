@@ -65,7 +65,9 @@ import Testing
   }
 
   /// Jobs come to an end beside turns without end, and turns are taken beside and, if they may, within jobs.
-  @Test(arguments: [true, false])
+  ///
+  /// One after the other, since a turn that may not interrupt keeps those behind it waiting.
+  @Test(.serialized, arguments: [true, false])
   func jobsAndTurnsShareTheQueue(canInterrupt: Bool) async throws {
     let turn = EndlessTurn(canInterrupt: canInterrupt)
     ComputeQueue.shared.add(turn)
