@@ -63,8 +63,9 @@ package final class ThreadTeam: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-  /// How often a helper looks for a new phase before it sleeps: some 30 microseconds.
-  private static let spins = 4000
+  /// How often a helper looks for a new phase before it sleeps: some 100 microseconds. Being woken takes
+  /// about as long, on a virtual machine even longer, and between two phases the leader does some of the work alone.
+  private static let spins = 100_000
 
   /// Creates a team that starts its helpers when they are first needed.
   package init() {
