@@ -167,13 +167,16 @@ struct CausalHead {
   /// Copies queries behind each other, without gaps.
   private func gather(_ first: Int, _ count: Int) {
     let dimension = layout.dimension
-    let group = shape.groupSize
     for index in 0..<count {
-      let lane = firstLane + first + index
-      let query =
-        queries.row(span.firstRow + lane / group) + (head * group + lane % group) * dimension
-      (scratch + layout.gathered + index * dimension).update(from: query, count: dimension)
+      (scratch + layout.gathered + index * dimension).update(from: query(first + index), count: dimension)
     }
+  }
+
+  /// The query of a lane, counted from the first of these.
+  func query(_ index: Int) -> UnsafeMutablePointer<Float> {
+    let lane = firstLane + index
+    let group = shape.groupSize
+    return queries.row(span.firstRow + lane / group) + (head * group + lane % group) * layout.dimension
   }
 
   /// Scores of one block of queries, `[keys, 32]`.

@@ -185,7 +185,7 @@ extension KeyValueSource {
       for panel in 0..<panels {
         let tile = integers.keys(scratch, panel: panel)
         kernels.integerKeysOfHalves(
-          halves.keyDimension, halves.keys + panel * 16 * halves.keyDimension, 16, tile.codes, tile.scales)
+          keyDimension, halves.keys + panel * 16 * keyDimension, 16, tile.codes, tile.scales)
       }
       kernels.integerValuesOfHalves(
         positions, integers.panels, halves.values, halves.valueStride, integers.values(scratch), scales)
@@ -256,16 +256,12 @@ extension CausalHead {
   func packQueries(_ integers: IntegerScratch) {
     let bias = kernels.quantized(.q8_0).bias
     let row = integers.row(scratch)
-    let dimension = layout.dimension
     row.update(repeating: 0, count: 32 * integers.groups)
-    let group = shape.groupSize
     let step = IntegerScratch.blockLanes
     for block in 0..<(count + step - 1) / step {
       let packed = integers.queries(scratch, block: block)
       for lane in 0..<min(step, count - block * step) {
-        let index = firstLane + block * step + lane
-        let query = queries.row(span.firstRow + index / group) + (head * group + index % group) * dimension
-        row.update(from: query, count: dimension)
+        row.update(from: query(block * step + lane), count: layout.dimension)
         packed.fill(lane, row, kernels)
       }
       packed.finish(bias: bias, kernels)

@@ -107,13 +107,10 @@ struct KeyValueSource {
   /// Where keys in panels and values in rows lie in half precision; nil if they don't.
   func halves(
     of cache: KVCache, layer index: Int, head: Int, block: Int
-  ) -> (
-    keys: UnsafePointer<UInt16>, keyDimension: Int, values: UnsafePointer<UInt16>, valueStride: Int
-  )? {
+  ) -> (keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>, valueStride: Int)? {
     guard !layer.isLatent, elementType == .f16 else { return nil }
     return (
       UnsafePointer(cache.keys(layer: index, head: head, block: block).assumingMemoryBound(to: UInt16.self)),
-      layer.keyDimension,
       UnsafePointer(
         cache.values(layer: index, head: head, block: block).assumingMemoryBound(to: UInt16.self)),
       layer.valueStride

@@ -71,14 +71,8 @@ private struct PreparationPhase: ScratchPhase {
   var tasks: Int { (projected.rows + Self.rowsPerTask - 1) / Self.rowsPerTask }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    var row = task * Self.rowsPerTask
-    let end = min(row + Self.rowsPerTask, projected.rows)
-    for span in spans where span.firstRow + span.count > row && span.firstRow < end {
-      while row < min(end, span.firstRow + span.count) {
-        prepare(row, span, scratch)
-        row += 1
-      }
-    }
+    let first = task * Self.rowsPerTask
+    spans.forEachRow(in: first..<min(first + Self.rowsPerTask, projected.rows)) { prepare($0, $1, scratch) }
   }
 
   private func prepare(_ row: Int, _ span: SequenceSpan, _ scratch: UnsafeMutablePointer<Float>) {
@@ -103,6 +97,13 @@ private struct PreparationPhase: ScratchPhase {
 }
 
 extension UnsafeBufferPointer<SequenceSpan> {
+  /// Calls a body with each of some rows and the span that it belongs to.
+  func forEachRow(in rows: Range<Int>, _ body: (_ row: Int, _ span: SequenceSpan) -> Void) {
+    for span in self {
+      for row in rows.clamped(to: span.firstRow..<span.firstRow + span.count) { body(row, span) }
+    }
+  }
+
   /// Bytes of keys and values that the rows of all spans see in a layer, each counted once.
   func cachedBytes(layer: Int, window: Int?) -> Int {
     reduce(0) { sum, span in

@@ -18,14 +18,8 @@ struct LatentPhase: ScratchPhase {
   var tasks: Int { (projected.rows + Self.rowsPerTask - 1) / Self.rowsPerTask }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    var row = task * Self.rowsPerTask
-    let end = min(row + Self.rowsPerTask, projected.rows)
-    for span in spans where span.firstRow + span.count > row && span.firstRow < end {
-      while row < min(end, span.firstRow + span.count) {
-        store(row, span)
-        row += 1
-      }
-    }
+    let first = task * Self.rowsPerTask
+    spans.forEachRow(in: first..<min(first + Self.rowsPerTask, projected.rows)) { store($0, $1) }
   }
 
   private func store(_ row: Int, _ span: SequenceSpan) {
