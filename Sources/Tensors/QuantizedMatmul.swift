@@ -31,9 +31,9 @@ extension ComputeContext {
     // A few rows aren't worth waking anyone.
     let tasks = phase.rows.blocks
     if phase.rows.areFew {
-      onLeader(tasks: tasks, scratchCount: phase.scratchCount, phase)
+      onLeader(tasks: tasks, phase)
     } else {
-      parallel(tasks: tasks, scratchCount: phase.scratchCount, phase)
+      parallel(tasks: tasks, phase)
     }
   }
 

@@ -96,13 +96,16 @@ struct QuantizedRows {
 package enum QuantizationSource {
   /// Rows as they are, `[rows, columns]`.
   case rows(Matrix)
-  /// `silu(first half) * second half` of rows `[rows, 2 * columns]`: the middle of a feed-forward network whose two
-  /// first products lie side by side (SwiGLU; Shazeer, 2020).
+  /// `silu(first half) * second half` of rows `[rows, 2 * columns]`, which takes the place of the first half: the
+  /// middle of a feed-forward network whose two first products lie side by side (SwiGLU; Shazeer, 2020).
   case gated(Matrix)
+  /// Rows that are normalised first.
+  case normalized(RowNormalization)
 
   var rows: Int {
     switch self {
     case .rows(let x), .gated(let x): x.rows
+    case .normalized(let norm): norm.x.rows
     }
   }
 
@@ -110,6 +113,7 @@ package enum QuantizationSource {
     switch self {
     case .rows(let x): x.columns
     case .gated(let x): x.columns / 2
+    case .normalized(let norm): norm.x.columns
     }
   }
 }
@@ -120,14 +124,6 @@ struct RowQuantization: ScratchPhase {
   let source: QuantizationSource
   let rows: QuantizedRows
 
-  /// Floats of scratch that a task needs.
-  var scratchCount: Int {
-    switch source {
-    case .rows: 0
-    case .gated: source.columns
-    }
-  }
-
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let columns = source.columns
     let first = task * rows.step
@@ -135,9 +131,11 @@ struct RowQuantization: ScratchPhase {
       switch source {
       case .rows(let x): rows.fill(row, x.row(row), columns: columns, kernels)
       case .gated(let x):
-        scratch.update(from: x.row(row), count: columns)
-        kernels.swigluRows(1, columns, scratch, x.row(row) + columns, columns)
-        rows.fill(row, scratch, columns: columns, kernels)
+        kernels.swigluRows(1, columns, x.row(row), x.row(row) + columns, x.stride)
+        rows.fill(row, x.row(row), columns: columns, kernels)
+      case .normalized(let norm):
+        norm.run(row..<row + 1)
+        rows.fill(row, norm.out.row(row), columns: columns, kernels)
       }
     }
   }

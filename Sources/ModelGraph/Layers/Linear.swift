@@ -9,6 +9,19 @@ public enum MatmulBackend: String, CaseIterable, Sendable {
   case openBLAS = "openblas"
 }
 
+/// What a linear layer takes: rows, and whether the context has them quantised already.
+struct ProductInput {
+  /// `[rows, inputs]`.
+  let rows: Matrix
+  /// Whether these are the rows that the context quantised last.
+  let isQuantized: Bool
+
+  init(_ rows: Matrix, isQuantized: Bool = false) {
+    self.rows = rows
+    self.isQuantized = isQuantized
+  }
+}
+
 /// A linear layer, `y = x w^T + b`, with its weights in the form that its backend takes.
 ///
 /// Its output features may come in several runs whose weights have different forms.
@@ -86,7 +99,12 @@ package struct Linear: Sendable {
   package func callAsFunction(
     _ x: Matrix, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
-    multiply(x, isQuantized: false, activation: activation, into: out, context)
+    multiply(ProductInput(x), activation: activation, into: out, context)
+  }
+
+  /// `out = x w^T + b`, of rows that may be quantised already.
+  func callAsFunction(_ x: ProductInput, into out: Matrix, _ context: ComputeContext) {
+    multiply(x, into: out, context)
   }
 
   /// Whether all weights are quantised.
@@ -108,7 +126,7 @@ package struct Linear: Sendable {
       let phase = GatePhase(kernels: context.kernels, inner: inner, size: inputs)
       context.parallel(tasks: phase.tasks, phase)
     }
-    multiply(product, isQuantized: isQuantized, into: out, context)
+    multiply(ProductInput(product, isQuantized: isQuantized), into: out, context)
   }
 
   /// The product as it is computed for `x`, but where weights are quantised with activations of about 16 bits: what
@@ -132,11 +150,11 @@ package struct Linear: Sendable {
 
   /// The product, of rows that have been quantised or not.
   private func multiply(
-    _ x: Matrix, isQuantized: Bool, activation: Activation = .none, into out: Matrix,
-    _ context: ComputeContext
+    _ input: ProductInput, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
+    let x = input.rows
     var first = 0
-    var isQuantized = isQuantized
+    var isQuantized = input.isQuantized
     for run in runs {
       let bias = bias.map { UnsafePointer($0.base + first) }
       // Kernels write whole panels: where the last one of a run would reach into the next row, the run's result is
