@@ -76,8 +76,8 @@ private struct VectorPlan {
 
   init(panels: Int, threads: Int) {
     self.panels = panels
-    // A few for each thread even out their speeds; long runs let the memory stream.
-    let wanted = threads == 1 ? 1 : threads * 4
+    // Two for each thread even out their speeds a little; long runs let the memory stream.
+    let wanted = threads == 1 ? 1 : threads * 2
     panelsPerTask = (panels + wanted - 1) / wanted
     tasks = (panels + panelsPerTask - 1) / panelsPerTask
   }
