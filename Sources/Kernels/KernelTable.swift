@@ -11,127 +11,152 @@
 /// that tests hold the others against.
 ///
 /// The entries are variables, so that a program can put kernels of its own into a copy and hold them against the
-/// others.
+/// others: closures that capture nothing. They are mere addresses, since phases of a computation carry the table
+/// with them, and copies of Swift's own closures would each be counted.
 ///
 /// Kernels check nothing: the caller owns the memory, and strides and counts are its responsibility.
 public struct KernelTable: Sendable {
   /// `c = initial + a b` on packed panels: see `matmulPanels` for the order of the arguments
   /// (rows, panels, depth, a, aStep, b, bStep, bPanelStride, c, cRowStride, initial, initialRowStride).
   public typealias MatmulPanels =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, Int, UnsafePointer<Float>, Int, UnsafePointer<Float>, Int, Int,
       UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int
     ) -> Void
   /// `MatmulPanels` with 16-bit numbers as right operand, of which every one becomes a float.
   public typealias MatmulHalfPanels =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, Int, UnsafePointer<Float>, Int, UnsafePointer<UInt16>, Int, Int,
       UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int
     ) -> Void
   /// Transposes rows into a packed panel (rows, width, depth, source, rowStride, packed).
   public typealias PackRows =
-    @Sendable (Int, Int, Int, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
+    @Sendable @convention(c) (Int, Int, Int, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
   /// Transposes rows of 16-bit values, as `PackRows` does.
   public typealias PackHalfRows =
-    @Sendable (Int, Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutablePointer<UInt16>) -> Void
+    @Sendable @convention(c) (Int, Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutablePointer<UInt16>) -> Void
   /// An operation on rows in place (rows, columns, x, stride).
-  public typealias RowsInPlace = @Sendable (Int, Int, UnsafeMutablePointer<Float>, Int) -> Void
+  public typealias RowsInPlace = @Sendable @convention(c) (Int, Int, UnsafeMutablePointer<Float>, Int) -> Void
   /// Layer normalisation (rows, columns, x, xStride, residual, residualStride, weight, bias, epsilon, out,
   /// outStride).
   public typealias LayerNorm =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, UnsafePointer<Float>, Int, UnsafePointer<Float>?, Int, UnsafePointer<Float>,
       UnsafePointer<Float>, Float, UnsafeMutablePointer<Float>, Int
     ) -> Void
   /// Scaling of rows (rows, columns, factors, x, xStride, out, outStride).
   public typealias ScaleRows =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>, Int
     ) -> Void
   /// Addition in place (count, x, out).
-  public typealias AddInPlace = @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void
+  public typealias AddInPlace =
+    @Sendable @convention(c) (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void
   /// A sum of products (count, x, y).
-  public typealias DotProduct = @Sendable (Int, UnsafePointer<Float>, UnsafePointer<Float>) -> Float
+  public typealias DotProduct =
+    @Sendable @convention(c) (Int, UnsafePointer<Float>, UnsafePointer<Float>) -> Float
   /// A step of a running softmax (keys, panels, scores, scale, maximum, total, correction).
   public typealias SoftmaxChunk =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, UnsafeMutablePointer<Float>, Float, UnsafeMutablePointer<Float>,
       UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>
     ) -> Void
   /// RMS normalisation (rows, columns, x, xStride, addend, addendStride, weight, epsilon, out, outStride).
   public typealias RMSNorm =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>?, Int, UnsafePointer<Float>, Float,
       UnsafeMutablePointer<Float>, Int
     ) -> Void
   /// Rotation of heads by position (rows, half, x, stride, cosines, sines).
   public typealias RotateRows =
-    @Sendable (Int, Int, UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>, UnsafePointer<Float>) -> Void
+    @Sendable @convention(c) (
+      Int, Int, UnsafeMutablePointer<Float>, Int, UnsafePointer<Float>, UnsafePointer<Float>
+    ) -> Void
   /// A gated activation in place (rows, columns, gate, up, stride).
   public typealias GatedRows =
-    @Sendable (Int, Int, UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int) -> Void
+    @Sendable @convention(c) (Int, Int, UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int) -> Void
   /// A chunk of keys added to a running attention (queries, columns, chunkMaximum, chunkTotal, chunkOutput,
   /// chunkStride, maximum, total, output, stride).
   public typealias MergeAttention =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Int,
       UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Int
     ) -> Void
   /// The part of a merge that is done once a query (queries, chunkMaximum, chunkTotal, maximum, total, keep, take).
   public typealias AttentionFactors =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>,
       UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>
     ) -> Void
   /// Keys as codes (features, keys, step, codes, scales).
-  public typealias IntegerKeys<Number> =
-    @Sendable (Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>) -> Void
+  public typealias IntegerKeys =
+    @Sendable @convention(c) (
+      Int, UnsafePointer<Float>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+    ) -> Void
+  /// The same of numbers in half precision.
+  public typealias IntegerKeysOfHalves =
+    @Sendable @convention(c) (
+      Int, UnsafePointer<UInt16>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+    ) -> Void
   /// Values as codes (positions, panels, values, stride, codes, scales).
-  public typealias IntegerValues<Number> =
-    @Sendable (
-      Int, Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+  public typealias IntegerValues =
+    @Sendable @convention(c) (
+      Int, Int, UnsafePointer<Float>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+    ) -> Void
+  /// The same of numbers in half precision.
+  public typealias IntegerValuesOfHalves =
+    @Sendable @convention(c) (
+      Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
     ) -> Void
   /// Latents as codes of keys and of values (rows, features, panels, latents, stride, bytes, codes, scales, valueCodes,
   /// valueScales).
-  public typealias IntegerLatents<Number> =
-    @Sendable (
-      Int, Int, Int, UnsafePointer<Number>, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer,
+  public typealias IntegerLatents =
+    @Sendable @convention(c) (
+      Int, Int, Int, UnsafePointer<Float>, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer,
+      UnsafeMutablePointer<Float>, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+    ) -> Void
+  /// The same of numbers in half precision.
+  public typealias IntegerLatentsOfHalves =
+    @Sendable @convention(c) (
+      Int, Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer,
       UnsafeMutablePointer<Float>, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
     ) -> Void
   /// Weights of keys as codes (rows, scores, stride, scale, bounds, groups, valueScales, codes, codeScales, maximum,
   /// total).
   public typealias IntegerAttentionWeights =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, UnsafeMutablePointer<Float>, Int, Float, UnsafePointer<Int32>, Int, UnsafePointer<Float>,
       UnsafeMutablePointer<UInt32>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
       UnsafeMutablePointer<Float>
     ) -> Void
   /// Values weighted by codes (rows, panels, groups, codes, values, codeScales, keep, take, out, outStride).
   public typealias IntegerAttentionValues =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, Int, UnsafePointer<UInt32>, UnsafeRawPointer, UnsafePointer<Float>, UnsafePointer<Float>,
       UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int
     ) -> Void
   /// Rounding to half precision (count, x, out).
   public typealias RoundToHalf =
-    @Sendable (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
+    @Sendable @convention(c) (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
   /// Half-precision numbers as floats (count, x, out).
-  public typealias WidenHalf = @Sendable (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
+  public typealias WidenHalf =
+    @Sendable @convention(c) (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
   /// Whether all numbers are finite (count, x).
-  public typealias AllFinite = @Sendable (Int, UnsafePointer<Float>) -> Bool
+  public typealias AllFinite = @Sendable @convention(c) (Int, UnsafePointer<Float>) -> Bool
 
   /// Activations as signed bytes (rows, groups, x, xStride, step, codes, scales, sums).
   public typealias QuantizeActivations =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<UInt32>, UnsafeMutablePointer<Float>,
       UnsafeMutablePointer<Int32>
     ) -> Void
   /// Sums of codes times a bias (groups, step, hasHalves, bias, sums, out).
   public typealias BiasedSums =
-    @Sendable (Int, Int, Bool, Int32, UnsafePointer<Int32>, UnsafeMutablePointer<Int32>) -> Void
+    @Sendable @convention(c) (Int, Int, Bool, Int32, UnsafePointer<Int32>, UnsafeMutablePointer<Int32>) ->
+    Void
   /// Sums of codes times their scales (groups, step, hasHalves, scales, sums, out).
   public typealias ScaledSums =
-    @Sendable (
+    @Sendable @convention(c) (
       Int, Int, Bool, UnsafePointer<Float>, UnsafePointer<Int32>, UnsafeMutablePointer<Float>
     ) -> Void
 
@@ -170,17 +195,17 @@ public struct KernelTable: Sendable {
   /// The part of `mergeAttention` that is done once a query.
   public var attentionFactors: AttentionFactors
   /// The keys of 16 positions as codes.
-  public var integerKeysOfFloats: IntegerKeys<Float>
+  public var integerKeysOfFloats: IntegerKeys
   /// The same of keys in half precision.
-  public var integerKeysOfHalves: IntegerKeys<UInt16>
+  public var integerKeysOfHalves: IntegerKeysOfHalves
   /// The values of some positions as codes.
-  public var integerValuesOfFloats: IntegerValues<Float>
+  public var integerValuesOfFloats: IntegerValues
   /// The same of values in half precision.
-  public var integerValuesOfHalves: IntegerValues<UInt16>
+  public var integerValuesOfHalves: IntegerValuesOfHalves
   /// The latents of 16 positions as codes of keys and of values.
-  public var integerLatentsOfFloats: IntegerLatents<Float>
+  public var integerLatentsOfFloats: IntegerLatents
   /// The same of latents in half precision.
-  public var integerLatentsOfHalves: IntegerLatents<UInt16>
+  public var integerLatentsOfHalves: IntegerLatentsOfHalves
   /// The weights that queries give to a chunk of keys, as codes.
   public var integerAttentionWeights: IntegerAttentionWeights
   /// Values weighted by them, merged with what earlier chunks gave.
@@ -212,92 +237,138 @@ public struct KernelTable: Sendable {
 
   /// The kernels that run on any CPU.
   public static let portable = KernelTable(
-    instructionSet: .portable, matmulPanels: SalanganeKernels.matmulPanels,
-    matmulHalfPanels: SalanganeKernels.matmulHalfPanels,
-    matmulBFloat16Panels: SalanganeKernels.matmulBFloat16Panels,
-    packRows: SalanganeKernels.packRows, packHalfRows: SalanganeKernels.packHalfRows,
-    geluRows: SalanganeKernels.geluRows,
-    layerNormRows: SalanganeKernels.layerNormRows, scaleRows: SalanganeKernels.scaleRows,
-    addInPlace: SalanganeKernels.addInPlace, dotProduct: SalanganeKernels.dotProduct,
-    softmaxChunk: SalanganeKernels.softmaxChunk,
-    rmsNormRows: SalanganeKernels.rmsNormRows,
-    rotateRows: SalanganeKernels.rotateRows,
-    swigluRows: SalanganeKernels.swigluRows,
-    mergeAttention: SalanganeKernels.mergeAttention,
-    attentionFactors: SalanganeKernels.attentionFactors,
-    integerKeysOfFloats: SalanganeKernels.integerKeysOfFloats,
-    integerKeysOfHalves: SalanganeKernels.integerKeysOfHalves,
-    integerValuesOfFloats: SalanganeKernels.integerValuesOfFloats,
-    integerValuesOfHalves: SalanganeKernels.integerValuesOfHalves,
-    integerLatentsOfFloats: SalanganeKernels.integerLatentsOfFloats,
-    integerLatentsOfHalves: SalanganeKernels.integerLatentsOfHalves,
-    integerAttentionWeights: SalanganeKernels.integerAttentionWeights,
-    integerAttentionValues: SalanganeKernels.integerAttentionValues,
-    roundToHalf: SalanganeKernels.roundToHalf,
-    widenHalf: SalanganeKernels.widenHalf,
-    allFinite: SalanganeKernels.allFinite,
-    quantizeActivations: SalanganeKernels.quantizeActivations,
-    biasedSums: SalanganeKernels.biasedSums,
-    scaledSums: SalanganeKernels.scaledSums)
+    instructionSet: .portable,
+    matmulPanels: { SalanganeKernels.matmulPanels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) },
+    matmulHalfPanels: { SalanganeKernels.matmulHalfPanels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) },
+    matmulBFloat16Panels: {
+      SalanganeKernels.matmulBFloat16Panels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    },
+    packRows: { SalanganeKernels.packRows($0, $1, $2, $3, $4, $5) },
+    packHalfRows: { SalanganeKernels.packHalfRows($0, $1, $2, $3, $4, $5) },
+    geluRows: { SalanganeKernels.geluRows($0, $1, $2, $3) },
+    layerNormRows: { SalanganeKernels.layerNormRows($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) },
+    scaleRows: { SalanganeKernels.scaleRows($0, $1, $2, $3, $4, $5, $6) },
+    addInPlace: { SalanganeKernels.addInPlace($0, $1, $2) },
+    dotProduct: { SalanganeKernels.dotProduct($0, $1, $2) },
+    softmaxChunk: { SalanganeKernels.softmaxChunk($0, $1, $2, $3, $4, $5, $6) },
+    rmsNormRows: { SalanganeKernels.rmsNormRows($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
+    rotateRows: { SalanganeKernels.rotateRows($0, $1, $2, $3, $4, $5) },
+    swigluRows: { SalanganeKernels.swigluRows($0, $1, $2, $3, $4) },
+    mergeAttention: { SalanganeKernels.mergeAttention($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
+    attentionFactors: { SalanganeKernels.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
+    integerKeysOfFloats: { SalanganeKernels.integerKeysOfFloats($0, $1, $2, $3, $4) },
+    integerKeysOfHalves: { SalanganeKernels.integerKeysOfHalves($0, $1, $2, $3, $4) },
+    integerValuesOfFloats: { SalanganeKernels.integerValuesOfFloats($0, $1, $2, $3, $4, $5) },
+    integerValuesOfHalves: { SalanganeKernels.integerValuesOfHalves($0, $1, $2, $3, $4, $5) },
+    integerLatentsOfFloats: {
+      SalanganeKernels.integerLatentsOfFloats($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+    },
+    integerLatentsOfHalves: {
+      SalanganeKernels.integerLatentsOfHalves($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+    },
+    integerAttentionWeights: {
+      SalanganeKernels.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    },
+    integerAttentionValues: {
+      SalanganeKernels.integerAttentionValues($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+    },
+    roundToHalf: { SalanganeKernels.roundToHalf($0, $1, $2) },
+    widenHalf: { SalanganeKernels.widenHalf($0, $1, $2) },
+    allFinite: { SalanganeKernels.allFinite($0, $1) },
+    quantizeActivations: { SalanganeKernels.quantizeActivations($0, $1, $2, $3, $4, $5, $6, $7) },
+    biasedSums: { SalanganeKernels.biasedSums($0, $1, $2, $3, $4, $5) },
+    scaledSums: { SalanganeKernels.scaledSums($0, $1, $2, $3, $4, $5) })
 
   #if arch(x86_64)
     private static let avx2 = KernelTable(
-      instructionSet: .avx2, matmulPanels: SalanganeKernelsAVX2.matmulPanels,
-      matmulHalfPanels: SalanganeKernelsAVX2.matmulHalfPanels,
-      matmulBFloat16Panels: SalanganeKernelsAVX2.matmulBFloat16Panels,
-      packRows: SalanganeKernelsAVX2.packRows, packHalfRows: SalanganeKernelsAVX2.packHalfRows,
-      geluRows: SalanganeKernelsAVX2.geluRows,
-      layerNormRows: SalanganeKernelsAVX2.layerNormRows, scaleRows: SalanganeKernelsAVX2.scaleRows,
-      addInPlace: SalanganeKernelsAVX2.addInPlace, dotProduct: SalanganeKernelsAVX2.dotProduct,
-      softmaxChunk: SalanganeKernelsAVX2.softmaxChunk,
-      rmsNormRows: SalanganeKernelsAVX2.rmsNormRows,
-      rotateRows: SalanganeKernelsAVX2.rotateRows,
-      swigluRows: SalanganeKernelsAVX2.swigluRows,
-      mergeAttention: SalanganeKernelsAVX2.mergeAttention,
-      attentionFactors: SalanganeKernelsAVX2.attentionFactors,
-      integerKeysOfFloats: SalanganeKernelsAVX2.integerKeysOfFloats,
-      integerKeysOfHalves: SalanganeKernelsAVX2.integerKeysOfHalves,
-      integerValuesOfFloats: SalanganeKernelsAVX2.integerValuesOfFloats,
-      integerValuesOfHalves: SalanganeKernelsAVX2.integerValuesOfHalves,
-      integerLatentsOfFloats: SalanganeKernelsAVX2.integerLatentsOfFloats,
-      integerLatentsOfHalves: SalanganeKernelsAVX2.integerLatentsOfHalves,
-      integerAttentionWeights: SalanganeKernelsAVX2.integerAttentionWeights,
-      integerAttentionValues: SalanganeKernelsAVX2.integerAttentionValues,
-      roundToHalf: SalanganeKernelsAVX2.roundToHalf,
-      widenHalf: SalanganeKernelsAVX2.widenHalf,
-      allFinite: SalanganeKernelsAVX2.allFinite,
-      quantizeActivations: SalanganeKernelsAVX2.quantizeActivations,
-      biasedSums: SalanganeKernelsAVX2.biasedSums,
-      scaledSums: SalanganeKernelsAVX2.scaledSums)
+      instructionSet: .avx2,
+      matmulPanels: { SalanganeKernelsAVX2.matmulPanels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) },
+      matmulHalfPanels: {
+        SalanganeKernelsAVX2.matmulHalfPanels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+      },
+      matmulBFloat16Panels: {
+        SalanganeKernelsAVX2.matmulBFloat16Panels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+      },
+      packRows: { SalanganeKernelsAVX2.packRows($0, $1, $2, $3, $4, $5) },
+      packHalfRows: { SalanganeKernelsAVX2.packHalfRows($0, $1, $2, $3, $4, $5) },
+      geluRows: { SalanganeKernelsAVX2.geluRows($0, $1, $2, $3) },
+      layerNormRows: { SalanganeKernelsAVX2.layerNormRows($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) },
+      scaleRows: { SalanganeKernelsAVX2.scaleRows($0, $1, $2, $3, $4, $5, $6) },
+      addInPlace: { SalanganeKernelsAVX2.addInPlace($0, $1, $2) },
+      dotProduct: { SalanganeKernelsAVX2.dotProduct($0, $1, $2) },
+      softmaxChunk: { SalanganeKernelsAVX2.softmaxChunk($0, $1, $2, $3, $4, $5, $6) },
+      rmsNormRows: { SalanganeKernelsAVX2.rmsNormRows($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
+      rotateRows: { SalanganeKernelsAVX2.rotateRows($0, $1, $2, $3, $4, $5) },
+      swigluRows: { SalanganeKernelsAVX2.swigluRows($0, $1, $2, $3, $4) },
+      mergeAttention: { SalanganeKernelsAVX2.mergeAttention($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
+      attentionFactors: { SalanganeKernelsAVX2.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
+      integerKeysOfFloats: { SalanganeKernelsAVX2.integerKeysOfFloats($0, $1, $2, $3, $4) },
+      integerKeysOfHalves: { SalanganeKernelsAVX2.integerKeysOfHalves($0, $1, $2, $3, $4) },
+      integerValuesOfFloats: { SalanganeKernelsAVX2.integerValuesOfFloats($0, $1, $2, $3, $4, $5) },
+      integerValuesOfHalves: { SalanganeKernelsAVX2.integerValuesOfHalves($0, $1, $2, $3, $4, $5) },
+      integerLatentsOfFloats: {
+        SalanganeKernelsAVX2.integerLatentsOfFloats($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+      },
+      integerLatentsOfHalves: {
+        SalanganeKernelsAVX2.integerLatentsOfHalves($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+      },
+      integerAttentionWeights: {
+        SalanganeKernelsAVX2.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+      },
+      integerAttentionValues: {
+        SalanganeKernelsAVX2.integerAttentionValues($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+      },
+      roundToHalf: { SalanganeKernelsAVX2.roundToHalf($0, $1, $2) },
+      widenHalf: { SalanganeKernelsAVX2.widenHalf($0, $1, $2) },
+      allFinite: { SalanganeKernelsAVX2.allFinite($0, $1) },
+      quantizeActivations: { SalanganeKernelsAVX2.quantizeActivations($0, $1, $2, $3, $4, $5, $6, $7) },
+      biasedSums: { SalanganeKernelsAVX2.biasedSums($0, $1, $2, $3, $4, $5) },
+      scaledSums: { SalanganeKernelsAVX2.scaledSums($0, $1, $2, $3, $4, $5) })
 
     private static let avx512 = KernelTable(
-      instructionSet: .avx512, matmulPanels: SalanganeKernelsAVX512.matmulPanels,
-      matmulHalfPanels: SalanganeKernelsAVX512.matmulHalfPanels,
-      matmulBFloat16Panels: SalanganeKernelsAVX512.matmulBFloat16Panels,
-      packRows: SalanganeKernelsAVX512.packRows, packHalfRows: SalanganeKernelsAVX512.packHalfRows,
-      geluRows: SalanganeKernelsAVX512.geluRows,
-      layerNormRows: SalanganeKernelsAVX512.layerNormRows,
-      scaleRows: SalanganeKernelsAVX512.scaleRows, addInPlace: SalanganeKernelsAVX512.addInPlace,
-      dotProduct: SalanganeKernelsAVX512.dotProduct, softmaxChunk: SalanganeKernelsAVX512.softmaxChunk,
-      rmsNormRows: SalanganeKernelsAVX512.rmsNormRows,
-      rotateRows: SalanganeKernelsAVX512.rotateRows,
-      swigluRows: SalanganeKernelsAVX512.swigluRows,
-      mergeAttention: SalanganeKernelsAVX512.mergeAttention,
-      attentionFactors: SalanganeKernelsAVX512.attentionFactors,
-      integerKeysOfFloats: SalanganeKernelsAVX512.integerKeysOfFloats,
-      integerKeysOfHalves: SalanganeKernelsAVX512.integerKeysOfHalves,
-      integerValuesOfFloats: SalanganeKernelsAVX512.integerValuesOfFloats,
-      integerValuesOfHalves: SalanganeKernelsAVX512.integerValuesOfHalves,
-      integerLatentsOfFloats: SalanganeKernelsAVX512.integerLatentsOfFloats,
-      integerLatentsOfHalves: SalanganeKernelsAVX512.integerLatentsOfHalves,
-      integerAttentionWeights: SalanganeKernelsAVX512.integerAttentionWeights,
-      integerAttentionValues: SalanganeKernelsAVX512.integerAttentionValues,
-      roundToHalf: SalanganeKernelsAVX512.roundToHalf,
-      widenHalf: SalanganeKernelsAVX512.widenHalf,
-      allFinite: SalanganeKernelsAVX512.allFinite,
-      quantizeActivations: SalanganeKernelsAVX512.quantizeActivations,
-      biasedSums: SalanganeKernelsAVX512.biasedSums,
-      scaledSums: SalanganeKernelsAVX512.scaledSums)
+      instructionSet: .avx512,
+      matmulPanels: { SalanganeKernelsAVX512.matmulPanels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) },
+      matmulHalfPanels: {
+        SalanganeKernelsAVX512.matmulHalfPanels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+      },
+      matmulBFloat16Panels: {
+        SalanganeKernelsAVX512.matmulBFloat16Panels($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+      },
+      packRows: { SalanganeKernelsAVX512.packRows($0, $1, $2, $3, $4, $5) },
+      packHalfRows: { SalanganeKernelsAVX512.packHalfRows($0, $1, $2, $3, $4, $5) },
+      geluRows: { SalanganeKernelsAVX512.geluRows($0, $1, $2, $3) },
+      layerNormRows: { SalanganeKernelsAVX512.layerNormRows($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) },
+      scaleRows: { SalanganeKernelsAVX512.scaleRows($0, $1, $2, $3, $4, $5, $6) },
+      addInPlace: { SalanganeKernelsAVX512.addInPlace($0, $1, $2) },
+      dotProduct: { SalanganeKernelsAVX512.dotProduct($0, $1, $2) },
+      softmaxChunk: { SalanganeKernelsAVX512.softmaxChunk($0, $1, $2, $3, $4, $5, $6) },
+      rmsNormRows: { SalanganeKernelsAVX512.rmsNormRows($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
+      rotateRows: { SalanganeKernelsAVX512.rotateRows($0, $1, $2, $3, $4, $5) },
+      swigluRows: { SalanganeKernelsAVX512.swigluRows($0, $1, $2, $3, $4) },
+      mergeAttention: { SalanganeKernelsAVX512.mergeAttention($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
+      attentionFactors: { SalanganeKernelsAVX512.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
+      integerKeysOfFloats: { SalanganeKernelsAVX512.integerKeysOfFloats($0, $1, $2, $3, $4) },
+      integerKeysOfHalves: { SalanganeKernelsAVX512.integerKeysOfHalves($0, $1, $2, $3, $4) },
+      integerValuesOfFloats: { SalanganeKernelsAVX512.integerValuesOfFloats($0, $1, $2, $3, $4, $5) },
+      integerValuesOfHalves: { SalanganeKernelsAVX512.integerValuesOfHalves($0, $1, $2, $3, $4, $5) },
+      integerLatentsOfFloats: {
+        SalanganeKernelsAVX512.integerLatentsOfFloats($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+      },
+      integerLatentsOfHalves: {
+        SalanganeKernelsAVX512.integerLatentsOfHalves($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+      },
+      integerAttentionWeights: {
+        SalanganeKernelsAVX512.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+      },
+      integerAttentionValues: {
+        SalanganeKernelsAVX512.integerAttentionValues($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
+      },
+      roundToHalf: { SalanganeKernelsAVX512.roundToHalf($0, $1, $2) },
+      widenHalf: { SalanganeKernelsAVX512.widenHalf($0, $1, $2) },
+      allFinite: { SalanganeKernelsAVX512.allFinite($0, $1) },
+      quantizeActivations: { SalanganeKernelsAVX512.quantizeActivations($0, $1, $2, $3, $4, $5, $6, $7) },
+      biasedSums: { SalanganeKernelsAVX512.biasedSums($0, $1, $2, $3, $4, $5) },
+      scaledSums: { SalanganeKernelsAVX512.scaledSums($0, $1, $2, $3, $4, $5) })
   #endif
 
   /// The kernels of an instruction set.
