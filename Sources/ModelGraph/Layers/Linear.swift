@@ -83,10 +83,37 @@ package struct Linear: Sendable {
   package var byteCount: Int { runs.reduce(0) { $0 + $1.weights.byteCount } }
 
   /// `out = activation(x w^T + b)`; `x` is `[rows, inputs]`, `out` `[rows, outputs]`.
+  ///
+  /// - Parameter isQuantized: Whether the rows of `x` are those that the context quantised last.
   package func callAsFunction(
-    _ x: Matrix, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
+    _ x: Matrix, isQuantized: Bool = false, activation: Activation = .none, into out: Matrix,
+    _ context: ComputeContext
   ) {
-    multiply(x, isQuantized: false, activation: activation, into: out, context)
+    multiply(x, isQuantized: isQuantized, activation: activation, into: out, context)
+  }
+
+  /// `out = next(activation(x w^T + b))`, without writing what lies between if weights are quantised.
+  ///
+  /// - Parameters:
+  ///   - x: `[rows, inputs]`.
+  ///   - isQuantized: Whether the rows of `x` are those that the context quantised last.
+  ///   - inner: `[rows, outputs]`, for temporary values.
+  ///   - next: The layer that takes the result.
+  ///   - out: `[rows, next.outputs]`.
+  func callAsFunction(
+    _ x: Matrix, isQuantized: Bool, activation: Activation, then next: Linear, through inner: Matrix,
+    into out: Matrix, _ context: ComputeContext
+  ) {
+    guard next.isQuantized, runs.count == 1, case .quantized(let matrix) = runs[0].weights,
+      ComputeContext.canQuantizeResults(of: matrix)
+    else {
+      multiply(x, isQuantized: isQuantized, activation: activation, into: inner, context)
+      return next(inner, into: out, context)
+    }
+    if !isQuantized { context.quantize(x) }
+    context.multiplyQuantizedInPlace(
+      matrix, bias: bias.map { UnsafePointer($0.base) }, activation: activation)
+    next(inner, isQuantized: true, into: out, context)
   }
 
   /// Whether all weights are quantised.
