@@ -199,7 +199,7 @@ public struct KernelTable: Sendable {
   public var scaledSums: ScaledSums
 
   /// Rows of a packed panel of left-hand operands.
-  public static let packedRows = 12
+  @inlinable public static var packedRows: Int { 12 }
 
   /// The most rows that are multiplied with quantised weights as they are packed; with more it pays to unpack the
   /// weights.

@@ -31,9 +31,9 @@ extension ComputeContext {
     // A few rows aren't worth waking anyone.
     let tasks = phase.rows.blocks
     if phase.rows.areFew {
-      onLeader(tasks: tasks, scratchCount: phase.scratchCount, phase)
+      onLeader(tasks: tasks, phase)
     } else {
-      parallel(tasks: tasks, scratchCount: phase.scratchCount, phase)
+      parallel(tasks: tasks, phase)
     }
   }
 
@@ -77,8 +77,8 @@ struct VectorPlan {
   /// Cuts panels into runs of a multiple of some number, but for the last.
   init(panels: Int, threads: Int, multiple: Int = 1) {
     self.panels = panels
-    // A few for each thread even out their speeds; long runs let the memory stream.
-    let wanted = (threads == 1 ? 1 : threads * 4) * multiple
+    // Two for each thread even out their speeds a little; long runs let the memory stream.
+    let wanted = (threads == 1 ? 1 : threads * 2) * multiple
     panelsPerTask = (panels + wanted - 1) / wanted * multiple
     tasks = (panels + panelsPerTask - 1) / panelsPerTask
   }

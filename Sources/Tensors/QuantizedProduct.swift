@@ -27,11 +27,13 @@ struct QuantizedProduct {
   let kernels: KernelTable
   let w: QuantizedMatrix
   private let quantized: QuantizedKernels
+  private let shape: QuantizedFormat.Shape
 
   init(kernels: KernelTable, w: QuantizedMatrix) {
     self.kernels = kernels
     self.w = w
     quantized = kernels.quantized(w.format)
+    shape = w.format.shape
   }
 
   /// How many of some tiles of 12 rows a task takes.
@@ -42,13 +44,12 @@ struct QuantizedProduct {
     return (tiles + parts - 1) / parts
   }
 
-  private var halves: Int { w.format.shape.hasHalves ? 2 : 1 }
+  private var halves: Int { shape.hasHalves ? 2 : 1 }
 
   /// Words for what the kernels need to know of the sums of a block's activations.
   private func auxiliaryCount(_ x: QuantizedRows) -> Int { x.groups * x.step * halves }
 
   private func fillAuxiliary(_ x: QuantizedRows, _ block: Int, _ out: UnsafeMutablePointer<Float>) {
-    let shape = w.format.shape
     if shape.hasMinimum {
       kernels.scaledSums(x.groups, x.step, shape.hasHalves, x.scales(block), x.sums(block), out)
     } else {
@@ -142,13 +143,15 @@ struct QuantizedProduct {
     _ x: QuantizedRows, _ tiles: Range<Int>, _ panels: Range<Int>, _ range: Range<Int>, _ place: ProductPlace,
     _ scratch: UnsafeMutablePointer<Float>
   ) {
-    let shape = w.format.shape
     let codeFloats = Self.panelsPerPass * Self.groupsPerPass * 512 / 4
     let tile = UnpackedTile(
       codes: scratch, scales: scratch + codeFloats,
       minimums: scratch + (codeFloats + Self.panelsPerPass * Self.groupsPerPass * 32))
     let weights = w.panels(panels, scratch: scratch + Self.tileFloats)
     let sums = sums(scratch)
+    let count = auxiliaryCount(x)
+    // Taken out of the table once, not for every tile.
+    let multiply = quantized.tile
     var group = range.lowerBound
     while group < range.upperBound {
       let groups = min(Self.groupsPerPass, range.upperBound - group)
@@ -162,11 +165,11 @@ struct QuantizedProduct {
       }
       for (index, block) in tiles.enumerated() {
         let values = place.values + block * x.step * place.stride
-        quantized.tile(
+        multiply(
           x.rowCount(block), panels.count, groups, tile,
           QuantizedActivations(
             codes: x.codes(block) + group * 8 * x.step, scales: x.scales(block) + group * x.step,
-            auxiliary: sums + (index * auxiliaryCount(x) + group * halves * x.step), step: x.step),
+            auxiliary: sums + (index * count + group * halves * x.step), step: x.step),
           ProductOutput(
             values: values, rowStride: place.stride, initial: group > 0 ? UnsafePointer(values) : place.bias,
             initialRowStride: group > 0 ? place.stride : 0))

@@ -124,13 +124,16 @@ package struct QuantizedRows {
 package enum QuantizationSource {
   /// Rows as they are, `[rows, columns]`.
   case rows(Matrix)
-  /// `silu(first half) * second half` of rows `[rows, 2 * columns]`: the middle of a feed-forward network whose two
-  /// first products lie side by side (SwiGLU; Shazeer, 2020).
+  /// `silu(first half) * second half` of rows `[rows, 2 * columns]`, which takes the place of the first half: the
+  /// middle of a feed-forward network whose two first products lie side by side (SwiGLU; Shazeer, 2020).
   case gated(Matrix)
+  /// Rows that are normalised first.
+  case normalized(RowNormalization)
 
   var rows: Int {
     switch self {
     case .rows(let x), .gated(let x): x.rows
+    case .normalized(let norm): norm.x.rows
     }
   }
 
@@ -138,45 +141,38 @@ package enum QuantizationSource {
     switch self {
     case .rows(let x): x.columns
     case .gated(let x): x.columns / 2
+    case .normalized(let norm): norm.x.columns
     }
   }
 }
 
 /// The quantisation of rows, cut into blocks.
 struct RowQuantization: ScratchPhase {
-  /// Rows that are gated before they are quantised together: as many as `quantizeActivations` takes at once.
-  private static let gatedRows = 4
+  /// Rows that are taken together: as many as `quantizeActivations` takes at once.
+  private static let rowsPerStep = 4
 
   let kernels: KernelTable
   let source: QuantizationSource
   let rows: QuantizedRows
 
-  /// Floats of scratch that a task needs.
-  var scratchCount: Int {
-    switch source {
-    case .rows: 0
-    case .gated: Self.gatedRows * source.columns
-    }
-  }
-
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let columns = source.columns
     let first = task * rows.step
-    let range = first..<first + rows.rowCount(task)
-    switch source {
-    case .rows(let x): rows.fill(range, columns: 0..<columns, x.row(first), stride: x.stride, kernels)
-    case .gated(let x):
-      var row = first
-      while row < range.upperBound {
-        let part = row..<min(row + Self.gatedRows, range.upperBound)
-        for (index, row) in part.enumerated() {
-          let gate = scratch + index * columns
-          gate.update(from: x.row(row), count: columns)
-          kernels.swigluRows(1, columns, gate, x.row(row) + columns, columns)
-        }
-        rows.fill(part, columns: 0..<columns, scratch, stride: columns, kernels)
-        row = part.upperBound
+    let end = first + rows.rowCount(task)
+    // A few at a time: they are still in the cache when they are quantised.
+    for row in stride(from: first, to: end, by: Self.rowsPerStep) {
+      let range = row..<min(row + Self.rowsPerStep, end)
+      let x: Matrix
+      switch source {
+      case .rows(let rows): x = rows
+      case .gated(let inner):
+        kernels.swigluRows(range.count, columns, inner.row(row), inner.row(row) + columns, inner.stride)
+        x = inner
+      case .normalized(let norm):
+        norm.run(range)
+        x = norm.out
       }
+      rows.fill(range, columns: 0..<columns, x.row(row), stride: x.stride, kernels)
     }
   }
 }

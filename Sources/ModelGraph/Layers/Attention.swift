@@ -25,7 +25,7 @@ package struct Attention: Sendable {
   /// `out = attention(x)`: `x` and `out` are `[rows, hidden]`.
   ///
   /// - Parameters:
-  ///   - x: The normalised hidden states.
+  ///   - x: The normalised hidden states, which may be quantised.
   ///   - layer: The layer in the caches.
   ///   - spans: The sequences that the rows belong to, in the order of the rows; there is room in their
   ///     caches.
@@ -33,8 +33,8 @@ package struct Attention: Sendable {
   ///   - table: The cosines and sines of every row.
   ///   - projected: `[rows, shape.features]`, for temporary values.
   ///   - heads: `[rows, shape.queryFeatures]`, for temporary values.
-  package func callAsFunction(
-    _ x: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
+  func callAsFunction(
+    _ x: ProductInput, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
     table: Matrix, projected: Matrix, heads: Matrix, into out: Matrix, _ context: ComputeContext
   ) {
     context.begin(.projection, reading: queryKeyValue.byteCount)

@@ -52,6 +52,14 @@ package enum AttentionLayer: Sendable {
     }
   }
 
+  /// The product that takes the hidden states.
+  fileprivate var firstProduct: Linear {
+    switch self {
+    case .grouped(let attention): attention.queryKeyValue
+    case .latent(let attention): attention.down
+    }
+  }
+
   /// Columns of the first product's result.
   fileprivate var projectedFeatures: Int {
     switch self {
@@ -198,27 +206,31 @@ package struct Decoder: Sendable {
     let hidden = workspace.hidden.rows(rows)
     let normed = workspace.normed
     let delta = workspace.delta.rows(rows)
-    block.attentionNorm(hidden, adding: layer == 0 ? nil : delta, into: normed, context)
+    let input = block.attentionNorm(
+      hidden, adding: layer == 0 ? nil : delta, into: normed, for: block.attention.firstProduct, context)
     if layer > 0 { context.inspect(hidden, at: .feedForward(layer: layer - 1)) }
     let table = workspace.rotaryTable.rows(rows)
     switch block.attention {
     case .grouped(let attention):
       attention(
-        normed, layer: layer, spans: spans, rotary: configuration.rotary, table: table,
+        input, layer: layer, spans: spans, rotary: configuration.rotary, table: table,
         projected: workspace.projected, heads: workspace.heads, into: delta, context)
     case .latent(let attention):
       attention(
-        normed, layer: layer, spans: spans, rotary: configuration.rotary, table: table,
+        input, layer: layer, spans: spans, rotary: configuration.rotary, table: table,
         projected: workspace.projected, heads: workspace.heads, workspace: &workspace.latent, into: delta,
         context)
     }
     context.inspect(delta, at: .attention(layer: layer))
     block.postAttentionNorm?(delta, into: delta, context)
-    block.feedForwardNorm(hidden, adding: delta, into: normed, context)
-    context.inspect(hidden, at: .attention(layer: layer))
     switch block.feedForward {
-    case .dense(let network): network(normed, inner: workspace.inner, into: delta, context)
+    case .dense(let network):
+      let input = block.feedForwardNorm(hidden, adding: delta, into: normed, for: network.gateUp, context)
+      context.inspect(hidden, at: .attention(layer: layer))
+      network(input, inner: workspace.inner, into: delta, context)
     case .mixture(let mixture):
+      block.feedForwardNorm(hidden, adding: delta, into: normed, context)
+      context.inspect(hidden, at: .attention(layer: layer))
       mixture(normed, workspace: &workspace.mixture, inner: workspace.inner, into: delta, context)
     }
     context.inspect(delta, at: .feedForward(layer: layer))

@@ -73,7 +73,7 @@ package struct Encoder: Sendable {
       layerInputs?(index, hidden)
       context.begin(.projection, reading: block.queryKeyValue.byteCount)
       block.queryKeyValue(
-        hidden, isQuantized: quantizes[index], into: workspace.queryKeyValue, context)
+        ProductInput(hidden, isQuantized: quantizes[index]), into: workspace.queryKeyValue, context)
       context.begin(.attention)
       let quantizesAttention = block.attentionOutput.isQuantized && headDimension % 32 == 0
       context.bidirectionalAttention(
@@ -81,14 +81,15 @@ package struct Encoder: Sendable {
         scale: scale, into: workspace.attention, quantizes: quantizesAttention)
       context.begin(.projection, reading: block.attentionOutput.byteCount)
       block.attentionOutput(
-        workspace.attention, isQuantized: quantizesAttention, into: workspace.projection, context)
+        ProductInput(workspace.attention, isQuantized: quantizesAttention), into: workspace.projection,
+        context)
       context.inspect(workspace.projection, at: .attention(layer: index))
       block.attentionNorm(
         workspace.projection, residual: hidden, into: hidden, quantizes: block.up.isQuantized, context)
       context.inspect(hidden, at: .attention(layer: index))
       context.begin(.feedForward, reading: block.up.byteCount + block.down.byteCount)
       block.up(
-        hidden, isQuantized: block.up.isQuantized, activation: .gelu, then: block.down,
+        ProductInput(hidden, isQuantized: block.up.isQuantized), activation: .gelu, then: block.down,
         through: workspace.intermediate, into: workspace.projection, context)
       context.inspect(workspace.projection, at: .feedForward(layer: index))
       block.outputNorm(

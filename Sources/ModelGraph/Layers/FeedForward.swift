@@ -13,10 +13,10 @@ package struct FeedForward: Sendable {
   /// Bytes that the weights take in memory.
   package var byteCount: Int { gateUp.byteCount + down.byteCount }
 
-  /// `out = network(x)`: `x` and `out` are `[rows, hidden]`.
+  /// `out = network(x)`: `x`, of which the rows may be quantised, and `out` are `[rows, hidden]`.
   ///
   /// - Parameter inner: `[rows, 2 * innerSize]` or wider, for temporary values.
-  package func callAsFunction(_ x: Matrix, inner: Matrix, into out: Matrix, _ context: ComputeContext) {
+  func callAsFunction(_ x: ProductInput, inner: Matrix, into out: Matrix, _ context: ComputeContext) {
     let inner = inner.firstColumns(2 * innerSize)
     context.begin(.feedForward, reading: byteCount)
     gateUp(x, into: inner, context)

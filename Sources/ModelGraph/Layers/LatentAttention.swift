@@ -58,7 +58,7 @@ package struct LatentAttention: Sendable {
   /// `out = attention(x)`: `x` and `out` are `[rows, hidden]`.
   ///
   /// - Parameters:
-  ///   - x: The normalised hidden states.
+  ///   - x: The normalised hidden states, which may be quantised.
   ///   - layer: The layer in the caches.
   ///   - spans: The sequences that the rows belong to, in the order of the rows; there is room in their
   ///     caches.
@@ -67,8 +67,8 @@ package struct LatentAttention: Sendable {
   ///   - projected: `[rows, projectedFeatures]`, for temporary values.
   ///   - heads: `[rows, expandedShape.outputFeatures]`, for temporary values.
   ///   - workspace: Further temporary values, with room for as many rows.
-  package func callAsFunction(
-    _ x: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
+  func callAsFunction(
+    _ x: ProductInput, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
     table: Matrix, projected: Matrix, heads: Matrix, workspace: inout LatentWorkspace, into out: Matrix,
     _ context: ComputeContext
   ) {
@@ -81,7 +81,7 @@ package struct LatentAttention: Sendable {
     context.parallel(tasks: storing.tasks, storing)
     var queries = projected
     if let query {
-      workspace.queries.setRows(x.rows)
+      workspace.queries.setRows(projected.rows)
       queries = workspace.queries
       context.begin(.projection, reading: query.up.byteCount)
       query.up(projected.firstColumns(query.up.inputs), into: queries, context)

@@ -9,6 +9,19 @@ public enum MatmulBackend: String, CaseIterable, Sendable {
   case openBLAS = "openblas"
 }
 
+/// What a linear layer takes: rows, and whether the context has them quantised already.
+struct ProductInput {
+  /// `[rows, inputs]`.
+  let rows: Matrix
+  /// Whether these are the rows that the context quantised last.
+  let isQuantized: Bool
+
+  init(_ rows: Matrix, isQuantized: Bool = false) {
+    self.rows = rows
+    self.isQuantized = isQuantized
+  }
+}
+
 /// A linear layer, `y = x w^T + b`, with its weights in the form that its backend takes.
 ///
 /// Its output features may come in several runs whose weights have different forms.
@@ -83,37 +96,38 @@ package struct Linear: Sendable {
   package var byteCount: Int { runs.reduce(0) { $0 + $1.weights.byteCount } }
 
   /// `out = activation(x w^T + b)`; `x` is `[rows, inputs]`, `out` `[rows, outputs]`.
-  ///
-  /// - Parameter isQuantized: Whether the rows of `x` are those that the context quantised last.
   package func callAsFunction(
-    _ x: Matrix, isQuantized: Bool = false, activation: Activation = .none, into out: Matrix,
-    _ context: ComputeContext
+    _ x: Matrix, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
-    multiply(x, isQuantized: isQuantized, activation: activation, into: out, context)
+    multiply(ProductInput(x), activation: activation, into: out, context)
+  }
+
+  /// `out = x w^T + b`, of rows that may be quantised already.
+  func callAsFunction(_ x: ProductInput, into out: Matrix, _ context: ComputeContext) {
+    multiply(x, into: out, context)
   }
 
   /// `out = next(activation(x w^T + b))`, without writing what lies between if weights are quantised.
   ///
   /// - Parameters:
   ///   - x: `[rows, inputs]`.
-  ///   - isQuantized: Whether the rows of `x` are those that the context quantised last.
   ///   - inner: `[rows, outputs]`, for temporary values.
   ///   - next: The layer that takes the result.
   ///   - out: `[rows, next.outputs]`.
   func callAsFunction(
-    _ x: Matrix, isQuantized: Bool, activation: Activation, then next: Linear, through inner: Matrix,
-    into out: Matrix, _ context: ComputeContext
+    _ x: ProductInput, activation: Activation, then next: Linear, through inner: Matrix, into out: Matrix,
+    _ context: ComputeContext
   ) {
     guard next.isQuantized, runs.count == 1, case .quantized(let matrix) = runs[0].weights,
       ComputeContext.canQuantizeResults(of: matrix)
     else {
-      multiply(x, isQuantized: isQuantized, activation: activation, into: inner, context)
+      multiply(x, activation: activation, into: inner, context)
       return next(inner, into: out, context)
     }
-    if !isQuantized { context.quantize(x) }
+    if !x.isQuantized { context.quantize(x.rows) }
     context.multiplyQuantizedInPlace(
       matrix, bias: bias.map { UnsafePointer($0.base) }, activation: activation)
-    next(inner, isQuantized: true, into: out, context)
+    next(ProductInput(inner, isQuantized: true), into: out, context)
   }
 
   /// Whether all weights are quantised.
@@ -135,7 +149,7 @@ package struct Linear: Sendable {
       let phase = GatePhase(kernels: context.kernels, inner: inner, size: inputs)
       context.parallel(tasks: phase.tasks, phase)
     }
-    multiply(product, isQuantized: isQuantized, into: out, context)
+    multiply(ProductInput(product, isQuantized: isQuantized), into: out, context)
   }
 
   /// The product as it is computed for `x`, but where weights are quantised with activations of about 16 bits: what
@@ -159,11 +173,11 @@ package struct Linear: Sendable {
 
   /// The product, of rows that have been quantised or not.
   private func multiply(
-    _ x: Matrix, isQuantized: Bool, activation: Activation = .none, into out: Matrix,
-    _ context: ComputeContext
+    _ input: ProductInput, activation: Activation = .none, into out: Matrix, _ context: ComputeContext
   ) {
+    let x = input.rows
     var first = 0
-    var isQuantized = isQuantized
+    var isQuantized = input.isQuantized
     for run in runs {
       let bias = bias.map { UnsafePointer($0.base + first) }
       // Kernels write whole panels: where the last one of a run would reach into the next row, the run's result is

@@ -57,7 +57,7 @@ package struct MixtureOfExperts: Sendable {
     down(
       .gated, xStride: workspace.inner.stride, outStride: workspace.results.stride,
       assignment.groups(input: workspace.inner, gathers: false, out: workspace.results), context)
-    shared?(x, inner: inner, into: out, context)
+    shared?(ProductInput(x), inner: inner, into: out, context)
     context.begin(.expert)
     let combination = CombinationPhase(
       kernels: context.kernels, assignment: assignment, results: workspace.results, x: x,

@@ -23,12 +23,31 @@ package struct RMSNorm: Sendable {
   package func callAsFunction(
     _ x: Matrix, adding addend: Matrix? = nil, into out: Matrix, _ context: ComputeContext
   ) {
-    precondition(x.columns == features && out.columns == x.columns && out.rows == x.rows)
-    precondition(addend == nil || addend?.rows == x.rows && addend?.columns == x.columns)
     context.begin(.norm)
-    let phase = NormPhase(
-      kernels: context.kernels, x: x, addend: addend, weight: weight.base, epsilon: epsilon, out: out)
+    let phase = NormPhase(norm: normalization(of: x, adding: addend, into: out, context))
     context.parallel(tasks: phase.tasks, phase)
+  }
+
+  /// `x += addend`, then `out = norm(x)`, row by row; and the rows of `out` are quantised in the same pass if the
+  /// product that takes them has quantised weights.
+  func callAsFunction(
+    _ x: Matrix, adding addend: Matrix?, into out: Matrix, for product: Linear, _ context: ComputeContext
+  ) -> ProductInput {
+    guard product.isQuantized else {
+      self(x, adding: addend, into: out, context)
+      return ProductInput(out)
+    }
+    context.begin(.norm)
+    context.quantize(.normalized(normalization(of: x, adding: addend, into: out, context)))
+    return ProductInput(out, isQuantized: true)
+  }
+
+  private func normalization(
+    of x: Matrix, adding addend: Matrix?, into out: Matrix, _ context: ComputeContext
+  ) -> RowNormalization {
+    precondition(x.columns == features)
+    return RowNormalization(
+      kernels: context.kernels, x: x, addend: addend, weight: weight.base, epsilon: epsilon, out: out)
   }
 
   /// Normalises `rows` vectors that follow each other without gaps, in place and on this thread.
@@ -41,20 +60,12 @@ package struct RMSNorm: Sendable {
 private struct NormPhase: ScratchPhase {
   static let rowsPerTask = 16
 
-  let kernels: KernelTable
-  let x: Matrix
-  let addend: Matrix?
-  let weight: UnsafePointer<Float>
-  let epsilon: Float
-  let out: Matrix
+  let norm: RowNormalization
 
-  var tasks: Int { (x.rows + Self.rowsPerTask - 1) / Self.rowsPerTask }
+  var tasks: Int { (norm.rows + Self.rowsPerTask - 1) / Self.rowsPerTask }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let first = task * Self.rowsPerTask
-    kernels.rmsNormRows(
-      min(Self.rowsPerTask, x.rows - first), x.columns, x.row(first), x.stride,
-      addend.map { UnsafePointer($0.row(first)) }, addend?.stride ?? 0, weight, epsilon, out.row(first),
-      out.stride)
+    norm.run(first..<min(first + Self.rowsPerTask, norm.rows))
   }
 }
