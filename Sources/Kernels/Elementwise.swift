@@ -30,25 +30,28 @@
   return result.replacing(with: Lanes(), where: x .< Lanes(repeating: -87.33))
 }
 
-/// The error function, to 5e-7 absolute.
+/// The error function, to 3e-7 absolute.
 ///
-/// `x P(x^2) / Q(x^2)` on [-3.92, 3.92], where it reaches 1 within float precision, with coefficients
-/// fitted for the least largest error by iteratively reweighted least squares.
+/// `x P(t)` on [-3.92, 3.92], where it reaches 1 within float precision; `t` runs from -1 to 1 with `x^2`, so that the
+/// coefficients stay small. They are fitted for the least largest error by iteratively reweighted least squares.
 @inline(__always) func errorFunction(_ x: Lanes) -> Lanes {
-  let square = x * x
-  var p = Lanes(repeating: 2.034_726_549_027_255e-06)
-  p = multiplyAdd(p, square, Lanes(repeating: 0.000_287_478_847_894_817_6))
-  p = multiplyAdd(p, square, Lanes(repeating: 0.003_868_329_338_729_381_6))
-  p = multiplyAdd(p, square, Lanes(repeating: 0.053_060_486_912_727_356))
-  p = multiplyAdd(p, square, Lanes(repeating: 0.192_764_192_819_595_34))
-  p = multiplyAdd(p, square, Lanes(repeating: 1.128_378_987_312_317))
-  var q = Lanes(repeating: 3.807_052_416_959_777_5e-05)
-  q = multiplyAdd(q, square, Lanes(repeating: 0.001_188_114_518_299_698_8))
-  q = multiplyAdd(q, square, Lanes(repeating: 0.015_172_299_928_963_184))
-  q = multiplyAdd(q, square, Lanes(repeating: 0.115_084_663_033_485_41))
-  q = multiplyAdd(q, square, Lanes(repeating: 0.504_164_457_321_167))
-  q = multiplyAdd(q, square, Lanes(repeating: 1))
-  var value = x * p / q
+  let t = multiplyAdd(x * x, Lanes(repeating: 0.130_154_1), Lanes(repeating: -1))
+  var p = Lanes(repeating: 0.001_739_851_1)
+  p = multiplyAdd(p, t, Lanes(repeating: -0.004_373_15))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.003_081_118_5))
+  p = multiplyAdd(p, t, Lanes(repeating: -0.003_470_250_4))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.012_743_617))
+  p = multiplyAdd(p, t, Lanes(repeating: -0.022_985_237))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.030_608_885))
+  p = multiplyAdd(p, t, Lanes(repeating: -0.042_299_118))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.058_107_845))
+  p = multiplyAdd(p, t, Lanes(repeating: -0.074_240_95))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.090_639_89))
+  p = multiplyAdd(p, t, Lanes(repeating: -0.109_160_38))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.134_082_18))
+  p = multiplyAdd(p, t, Lanes(repeating: -0.180_109_08))
+  p = multiplyAdd(p, t, Lanes(repeating: 0.360_736_85))
+  var value = x * p
   value.replace(with: Lanes(repeating: 1), where: x .> Lanes(repeating: 3.92))
   value.replace(with: Lanes(repeating: -1), where: x .< Lanes(repeating: -3.92))
   return value

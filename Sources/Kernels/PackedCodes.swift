@@ -31,6 +31,8 @@ protocol CodeLayout {
   static var byteCount: Int { get }
   /// The greatest code; 255 for those that stand for 8-bit values.
   static var maximumCode: Int { get }
+  /// Whether codes lie in memory as they are multiplied, a byte each.
+  static var isPlain: Bool { get }
   /// The eight vectors of a group.
   static func codes(_ source: UnsafeRawPointer) -> CodeGroup
   /// Squeezes the eight vectors of a group; the inverse of `codes`, before any table.
@@ -38,6 +40,8 @@ protocol CodeLayout {
 }
 
 extension CodeLayout {
+  /// Whether codes lie in memory as they are multiplied, a byte each.
+  @inline(__always) static var isPlain: Bool { false }
   /// Whether codes take all 8 bits.
   @inline(__always) static var isWide: Bool { maximumCode > 63 }
 }
@@ -177,6 +181,7 @@ enum Codes3: CodeLayout {
 
 /// 8 bits, stored with 128 added: vector after vector.
 enum Codes8: CodeLayout {
+  @inline(__always) static var isPlain: Bool { true }
   @inline(__always) static var byteCount: Int { 512 }
   @inline(__always) static var maximumCode: Int { 255 }
   @inline(__always) static func codes(_ source: UnsafeRawPointer) -> CodeGroup {

@@ -79,9 +79,13 @@ func quantizedVector<F: PackedFormat>(
   _ format: F.Type, _ rows: Int, _ panels: Int, _ groups: Int, _ weights: UnsafeRawPointer,
   _ panelStride: Int, _ a: QuantizedActivations, _ out: ProductOutput
 ) {
+  var first = 0
+  if haveByteCodes(F.self) && quantizedTilePanels == 2 && rows > quantizedVectorRows {
+    first = quantizedPairs(F.self, rows, panels, groups, weights, panelStride, a, out)
+  }
   let passes = (rows &+ quantizedVectorRows &- 1) / quantizedVectorRows
   let most = (rows &+ passes &- 1) / passes
-  for panel in 0..<panels {
+  for panel in first..<panels {
     let source = weights + (panel &* panelStride)
     var row = 0
     while row < rows {

@@ -19,9 +19,10 @@ public struct ModelOptions: Sendable {
   public var repacksWeights: Bool
   /// Whether the file is mapped into memory; if not, it is read.
   public var isMemoryMapped: Bool
-  /// How many tokens of short texts go through the model together.
+  /// How many tokens of short texts go through the model together at most.
   ///
-  /// It bounds the memory for activations; vectors don't depend on it.
+  /// It bounds the memory for activations; vectors don't depend on it. Encoders such as BERT take no more than 256 for
+  /// each thread, so that activations stay in the caches.
   public var batchTokens: Int
   /// How many texts are generated together at most; further ones take turns with them.
   ///

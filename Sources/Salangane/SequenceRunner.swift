@@ -76,7 +76,7 @@ final class SequenceRunner: Sendable {
     self.path = path
     self.kernels = kernels
     self.threads = threads
-    self.batchTokens = batchTokens
+    self.batchTokens = min(batchTokens, backbone.mostBatchTokens(threads: threads))
     hiddenSize = backbone.hiddenSize
     maximumLength = backbone.maximumLength
     vocabularySize = backbone.vocabularySize
@@ -221,6 +221,15 @@ private enum Backbone: Sendable {
     switch self {
     case .encoder(let encoder): encoder.vocabularySize
     case .decoder(let decoder): decoder.vocabularySize
+    }
+  }
+
+  /// How many tokens it pays to run together: beyond that, one step's results leave the caches before the next step
+  /// reads them. A decoder's weights are mostly greater than the caches, and read once for each batch.
+  func mostBatchTokens(threads: Int) -> Int {
+    switch self {
+    case .encoder: 256 * threads
+    case .decoder: .max
     }
   }
 

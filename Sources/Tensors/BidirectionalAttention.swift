@@ -15,15 +15,20 @@ extension ComputeContext {
   ///   - headDimension: Features of a head.
   ///   - scale: What scores are multiplied by, normally `headDimension^-0.5`.
   ///   - out: `[tokens, heads * headDimension]`.
+  ///   - quantizes: Whether the result is only quantised, for the products that follow, instead of written to `out`;
+  ///     for heads of a multiple of 32 features.
   package func bidirectionalAttention(
-    qkv: Matrix, offsets: [Int], heads: Int, headDimension: Int, scale: Float, into out: Matrix
+    qkv: Matrix, offsets: [Int], heads: Int, headDimension: Int, scale: Float, into out: Matrix,
+    quantizes: Bool = false
   ) {
     let hidden = heads * headDimension
+    precondition(!quantizes || headDimension % 32 == 0)
     precondition(qkv.columns == 3 * hidden && out.columns == hidden && offsets.last == qkv.rows)
     let longest = zip(offsets, offsets.dropFirst()).map { $1 - $0 }.max() ?? 0
     let layout = AttentionScratch(longest: longest, headDimension: headDimension)
     let kernels = kernels
     let sequences = offsets.count - 1
+    let codes = quantizes ? beginQuantizing(rows: out.rows, columns: hidden) : nil
     offsets.withUnsafeBufferPointer { offsets in
       nonisolated(unsafe) let offsets = offsets
       parallel(tasks: sequences * heads, scratchCount: layout.count, isAbandoned: true) { task, _, scratch in
@@ -36,7 +41,8 @@ extension ComputeContext {
           query: qkv.row(first) + head * headDimension,
           key: qkv.row(first) + hidden + head * headDimension,
           value: qkv.row(first) + 2 * hidden + head * headDimension,
-          out: out.row(first) + head * headDimension, outStride: out.stride)
+          out: out.row(first) + head * headDimension, outStride: out.stride, codes: codes, firstRow: first,
+          columns: head * headDimension..<(head + 1) * headDimension)
         attention.run()
       }
     }
@@ -85,6 +91,11 @@ private struct HeadAttention {
   let value: UnsafePointer<Float>
   let out: UnsafeMutablePointer<Float>
   let outStride: Int
+  /// Where the result is quantised to instead of `out`.
+  let codes: QuantizedRows?
+  /// The sequence's first row, and the head's features, in `codes`.
+  let firstRow: Int
+  let columns: Range<Int>
 
   func run() {
     packKeysAndValues()
@@ -149,8 +160,13 @@ private struct HeadAttention {
       chunk += keys
     }
     for row in 0..<count { correction[row] = 1 / total[row] }
-    kernels.scaleRows(
-      count, dimension, correction, output, padded, out + firstQuery * outStride, outStride)
+    guard let codes else {
+      return kernels.scaleRows(
+        count, dimension, correction, output, padded, out + firstQuery * outStride, outStride)
+    }
+    kernels.scaleRows(count, dimension, correction, output, padded, output, padded)
+    let first = firstRow + firstQuery
+    codes.fill(first..<first + count, columns: columns, output, stride: padded, kernels)
   }
 
   /// Scores with the keys as rows and the queries in the lanes.

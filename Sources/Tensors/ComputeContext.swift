@@ -25,6 +25,9 @@ package final class ComputeContext {
   let workerValues: UnsafeMutablePointer<Int>
   /// Memory for activations of products with quantised weights.
   private var activations = FloatBuffer(count: 0)
+  /// Memory for those that are quantised while the former are still read.
+  private var nextActivations = FloatBuffer(count: 0)
+  private var nextShape = (rows: 0, columns: 0)
   /// The rows and columns of activations that were quantised last.
   private var quantizedShape = (rows: 0, columns: 0)
   private var packed: FloatBuffer?
@@ -96,6 +99,26 @@ package final class ComputeContext {
   var quantizedRows: QuantizedRows {
     QuantizedRows(
       base: activations.base, rows: quantizedShape.rows, columns: quantizedShape.columns, kernels)
+  }
+
+  /// Room for activations that will be quantised bit by bit, and will be those that were quantised last.
+  package func beginQuantizing(rows: Int, columns: Int) -> QuantizedRows {
+    reserveQuantizedRows(rows, columns: columns)
+    return quantizedRows
+  }
+
+  /// Room for activations that will be quantised from a product of those that were quantised last.
+  func nextQuantizedRows(_ rows: Int, columns: Int) -> QuantizedRows {
+    let words = QuantizedRows.wordCount(rows: rows, columns: columns, kernels)
+    if nextActivations.count < words { nextActivations = FloatBuffer(count: words + words / 4) }
+    nextShape = (rows, columns)
+    return QuantizedRows(base: nextActivations.base, rows: rows, columns: columns, kernels)
+  }
+
+  /// Makes the activations of `nextQuantizedRows` those that were quantised last.
+  func takeNextQuantizedRows() {
+    swap(&activations, &nextActivations)
+    quantizedShape = nextShape
   }
 
   /// Runs tasks on the calling thread, without anyone's help.

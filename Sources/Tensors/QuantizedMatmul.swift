@@ -69,16 +69,17 @@ extension ComputeContext {
 }
 
 /// How panels are cut into tasks for a product with few rows.
-private struct VectorPlan {
+struct VectorPlan {
   let panels: Int
   let panelsPerTask: Int
   let tasks: Int
 
-  init(panels: Int, threads: Int) {
+  /// Cuts panels into runs of a multiple of some number, but for the last.
+  init(panels: Int, threads: Int, multiple: Int = 1) {
     self.panels = panels
     // Two for each thread even out their speeds a little; long runs let the memory stream.
-    let wanted = threads == 1 ? 1 : threads * 2
-    panelsPerTask = (panels + wanted - 1) / wanted
+    let wanted = (threads == 1 ? 1 : threads * 2) * multiple
+    panelsPerTask = (panels + wanted - 1) / wanted * multiple
     tasks = (panels + panelsPerTask - 1) / panelsPerTask
   }
 
@@ -109,7 +110,7 @@ private struct QuantizedVectorPhase: ScratchPhase {
 
 /// How a product with many rows is cut into tasks: blocks of rows whose codes fit the second-level cache, and groups
 /// of panels where there are too few blocks to keep every thread busy.
-private struct TilePlan {
+struct TilePlan {
   static let tasksPerThread = 4
 
   let tiles: Int
@@ -131,6 +132,16 @@ private struct TilePlan {
     panelGroups = (panels + panelsPerTask - 1) / panelsPerTask
     tasks = blocks * panelGroups
   }
+
+  /// The tiles and panels of a task, and the number of its block of rows.
+  func part(_ task: Int) -> (block: Int, tiles: Range<Int>, panels: Range<Int>) {
+    let block = task / panelGroups
+    let tile = block * tilesPerTask
+    let panel = task % panelGroups * panelsPerTask
+    return (
+      block, tile..<min(tile + tilesPerTask, tiles), panel..<min(panel + panelsPerTask, panels)
+    )
+  }
 }
 
 /// A product of many rows, cut into tasks.
@@ -146,20 +157,17 @@ private struct QuantizedTilePhase: ScratchPhase {
   let prepared: UnsafeMutablePointer<Int>
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
-    let block = task / plan.panelGroups
-    let firstTile = block * plan.tilesPerTask
-    let tiles = firstTile..<min(firstTile + plan.tilesPerTask, plan.tiles)
+    let (block, tiles, panels) = plan.part(task)
     if prepared[worker] != block {
       prepared[worker] = block
       product.prepare(x, tiles: tiles, scratch: scratch)
     }
-    let firstPanel = task % plan.panelGroups * plan.panelsPerTask
-    let endPanel = min(firstPanel + plan.panelsPerTask, plan.panels)
-    product.multiply(x, tiles: tiles, panels: firstPanel..<endPanel, into: place, scratch: scratch)
-    let rows = min(tiles.upperBound * x.step, x.rows) - firstTile * x.step
-    let columns = min(endPanel * 16, product.w.rows) - firstPanel * 16
+    product.multiply(x, tiles: tiles, panels: panels, into: place, scratch: scratch)
+    let firstRow = tiles.lowerBound * x.step
+    let rows = min(tiles.upperBound * x.step, x.rows) - firstRow
+    let columns = min(panels.upperBound * 16, product.w.rows) - panels.lowerBound * 16
     activation.apply(
       product.kernels, rows, columns,
-      place.values + (firstTile * x.step * place.stride + firstPanel * 16), place.stride)
+      place.values + (firstRow * place.stride + panels.lowerBound * 16), place.stride)
   }
 }

@@ -3,10 +3,12 @@ import SalanganeKernels
 /// Activations as signed bytes, packed for products with quantised weights, in memory that someone else owns.
 ///
 /// Rows go in blocks of 12, or all in one if they are few. Inputs are padded with zeros to a multiple of 256.
-struct QuantizedRows {
+package struct QuantizedRows {
   private let base: UnsafeMutablePointer<Float>
   /// How many rows there are.
   let rows: Int
+  /// Inputs of a row.
+  let columns: Int
   /// Groups of 32 inputs, padding included.
   let groups: Int
   /// Whether the rows are multiplied with weights as they are packed.
@@ -16,6 +18,7 @@ struct QuantizedRows {
   init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, _ kernels: KernelTable) {
     self.base = base
     self.rows = rows
+    self.columns = columns
     groups = Self.groups(columns: columns)
     areFew = rows <= kernels.vectorRows
   }
@@ -55,23 +58,48 @@ struct QuantizedRows {
   /// The rows of a block that are in use.
   func rowCount(_ block: Int) -> Int { min(step, rows - block * step) }
 
-  /// Quantises a row.
+  /// Quantises some inputs of some rows; with the last inputs of a row, what lies behind them becomes zero.
   ///
   /// - Parameters:
-  ///   - x: `columns` floats.
-  ///   - columns: A multiple of 32.
-  func fill(_ row: Int, _ x: UnsafePointer<Float>, columns: Int, _ kernels: KernelTable) {
-    let used = columns / 32
-    let codes = codes(row / step) + row % step
-    let scales = scales(row / step) + row % step
-    let sums = sums(row / step) + row % step
-    kernels.quantizeActivations(1, used, x, 0, step, codes, scales, sums)
-    for group in used..<groups {
-      for word in 0..<8 { codes[(group * 8 + word) * step] = 0 }
-      scales[group * step] = 0
-      sums[2 * group * step] = 0
-      sums[(2 * group + 1) * step] = 0
+  ///   - range: The rows.
+  ///   - columns: The inputs, from a multiple of 32 to a multiple of 32.
+  ///   - x: These inputs, `stride` floats from row to row.
+  package func fill(
+    _ range: Range<Int>, columns: Range<Int>, _ x: UnsafePointer<Float>, stride: Int, _ kernels: KernelTable
+  ) {
+    let groups = columns.lowerBound / 32..<columns.upperBound / 32
+    var row = range.lowerBound
+    while row < range.upperBound {
+      let block = row / step
+      let end = min((block + 1) * step, range.upperBound)
+      let rows = row - block * step..<end - block * step
+      let source = x + (row - range.lowerBound) * stride
+      kernels.quantizeActivations(
+        rows.count, groups.count, source, stride, step,
+        codes(block) + (8 * groups.lowerBound * step + rows.lowerBound),
+        scales(block) + (groups.lowerBound * step + rows.lowerBound),
+        sums(block) + (2 * groups.lowerBound * step + rows.lowerBound))
+      if columns.upperBound == self.columns { pad(block, rows: rows) }
+      row = end
     }
+  }
+
+  /// Sets what lies behind the inputs of some rows of a block to zero.
+  private func pad(_ block: Int, rows: Range<Int>) {
+    let codes = codes(block) + rows.lowerBound
+    let scales = scales(block) + rows.lowerBound
+    let sums = sums(block) + rows.lowerBound
+    for group in columns / 32..<groups {
+      for word in 0..<8 { (codes + (group * 8 + word) * step).update(repeating: 0, count: rows.count) }
+      (scales + group * step).update(repeating: 0, count: rows.count)
+      (sums + 2 * group * step).update(repeating: 0, count: rows.count)
+      (sums + (2 * group + 1) * step).update(repeating: 0, count: rows.count)
+    }
+  }
+
+  /// Quantises a row.
+  func fill(_ row: Int, _ x: UnsafePointer<Float>, columns: Int, _ kernels: KernelTable) {
+    fill(row..<row + 1, columns: 0..<columns, x, stride: 0, kernels)
   }
 
   /// What the codes of a row leave over: `x - scale * code`.
@@ -120,6 +148,9 @@ package enum QuantizationSource {
 
 /// The quantisation of rows, cut into blocks.
 struct RowQuantization: ScratchPhase {
+  /// Rows that are taken together: as many as `quantizeActivations` takes at once.
+  private static let rowsPerStep = 4
+
   let kernels: KernelTable
   let source: QuantizationSource
   let rows: QuantizedRows
@@ -127,16 +158,21 @@ struct RowQuantization: ScratchPhase {
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let columns = source.columns
     let first = task * rows.step
-    for row in first..<first + rows.rowCount(task) {
+    let end = first + rows.rowCount(task)
+    // A few at a time: they are still in the cache when they are quantised.
+    for row in stride(from: first, to: end, by: Self.rowsPerStep) {
+      let range = row..<min(row + Self.rowsPerStep, end)
+      let x: Matrix
       switch source {
-      case .rows(let x): rows.fill(row, x.row(row), columns: columns, kernels)
-      case .gated(let x):
-        kernels.swigluRows(1, columns, x.row(row), x.row(row) + columns, x.stride)
-        rows.fill(row, x.row(row), columns: columns, kernels)
+      case .rows(let rows): x = rows
+      case .gated(let inner):
+        kernels.swigluRows(range.count, columns, inner.row(row), inner.row(row) + columns, inner.stride)
+        x = inner
       case .normalized(let norm):
-        norm.run(row..<row + 1)
-        rows.fill(row, norm.out.row(row), columns: columns, kernels)
+        norm.run(range)
+        x = norm.out
       }
+      rows.fill(range, columns: 0..<columns, x.row(row), stride: x.stride, kernels)
     }
   }
 }

@@ -116,6 +116,34 @@ import Testing
     #expect(great.codes(row: 0) == [127, -127] + [Int8](repeating: 64, count: 30))
   }
 
+  /// Rows may be quantised together, and none sees the others.
+  @Test(arguments: InstructionSet.available, [3, 4, 7, 8])
+  func rowsAreIndependent(set: InstructionSet, count: Int) throws {
+    let table = try KernelTable.table(for: set)
+    let special: [Float] = [0, .nan, .infinity, 1e-37, -.greatestFiniteMagnitude, -.nan, 1, -0.0]
+    var random = SplitMix64(seed: 5)
+    var x = random.floats(count * 64, in: -1...1)
+    for row in 0..<count {
+      for index in 0..<32 where special[row] == 0 || index == 9 { x[row * 64 + index] = special[row] }
+    }
+    let together = quantize(x, rows: count, groups: 2, step: 12, table)
+    for row in 0..<count {
+      let alone = quantize(Array(x[row * 64..<row * 64 + 64]), rows: 1, groups: 2, step: 1, table)
+      for group in 0..<2 {
+        let scale = together.scale(row: row, group: group)
+        #expect(scale.bitPattern == alone.scales[group].bitPattern)
+        // What isn't finite is in the scale; codes mean nothing then.
+        guard scale.isFinite else { continue }
+        #expect(
+          together.codes(row: row)[group * 32..<group * 32 + 32]
+            == alone.codes(row: 0)[group * 32..<group * 32 + 32])
+        for half in 2 * group..<2 * group + 2 {
+          #expect(together.sum(row: row, half: half) == alone.sums[half])
+        }
+      }
+    }
+  }
+
   /// What is not finite must not vanish: it is in the scale, and so in every product.
   @Test(arguments: InstructionSet.available, QuantizedFormat.allCases)
   func whatIsNotFiniteReachesTheProduct(set: InstructionSet, format: QuantizedFormat) throws {

@@ -117,6 +117,38 @@ struct StoredBlocks: QuantizedRowSource {
     return true
   }
 
+  /// Results that are quantised where they are computed have the same codes as those that are written first.
+  @Test(arguments: InstructionSet.available, [TensorType.q8_0, .q4_1, .q5_K, .q3_K])
+  func resultsAreQuantizedInPlace(set: InstructionSet, type: TensorType) throws {
+    let inputs = columns(type)
+    let inner = type.valuesPerBlock == 256 ? 512 : 96
+    let first = try StoredBlocks(type, rows: inner, columns: inputs)
+    let second = try StoredBlocks(type, rows: 21, columns: inner, seed: 4)
+    var random = SplitMix64(seed: 3)
+    let bias = random.floats(inner + 16)
+    for threads in [1, 3] {
+      try withContext(set, threads: threads) { context in
+        let w = try first.matrix(context)
+        let next = try second.matrix(context)
+        for rows in [1, 3, 16, 17, 40] {
+          let x = Self.activations(rows: rows, columns: inputs)
+          let between = Matrix(rows: rows, columns: inner)
+          let expected = Matrix(rows: rows, columns: 21)
+          let found = Matrix(rows: rows, columns: 21)
+          bias.withUnsafeBufferPointer { bias in
+            let x = matrix(x, rows: rows, columns: inputs)
+            context.matmul(x, w, bias: bias.baseAddress, activation: .gelu, into: between)
+            context.matmul(between, next, bias: nil, into: expected)
+            context.quantize(x)
+            context.multiplyQuantizedInPlace(w, bias: bias.baseAddress, activation: .gelu)
+            context.multiplyQuantized(next, bias: nil, into: found)
+          }
+          #expect(values(found).map(\.bitPattern) == values(expected).map(\.bitPattern), "\(rows) rows")
+        }
+      }
+    }
+  }
+
   @Test(arguments: InstructionSet.available, StoredBlocks.types)
   func errorsAreThoseOfActivations(set: InstructionSet, type: TensorType) throws {
     let columns = columns(type)

@@ -63,28 +63,37 @@ package struct Encoder: Sendable {
     context.begin(.embedding)
     embed(tokens, offsets: offsets, typeIDs: typeIDs, into: hidden, context)
     context.inspect(hidden, at: .embeddings)
-    embeddingNorm(hidden, into: hidden, context)
+    // Results that are quantised next are so while they are in the cache.
+    let quantizes = blocks.map(\.queryKeyValue.isQuantized) + [false]
+    embeddingNorm(hidden, into: hidden, quantizes: quantizes[0], context)
     context.inspect(hidden, at: .embeddings)
     let scale = 1 / Float(headDimension).squareRoot()
     for (index, block) in blocks.enumerated() {
       try cancellation.check()
       layerInputs?(index, hidden)
       context.begin(.projection, reading: block.queryKeyValue.byteCount)
-      block.queryKeyValue(hidden, into: workspace.queryKeyValue, context)
+      block.queryKeyValue(
+        ProductInput(hidden, isQuantized: quantizes[index]), into: workspace.queryKeyValue, context)
       context.begin(.attention)
+      let quantizesAttention = block.attentionOutput.isQuantized && headDimension % 32 == 0
       context.bidirectionalAttention(
         qkv: workspace.queryKeyValue, offsets: offsets, heads: heads, headDimension: headDimension,
-        scale: scale, into: workspace.attention)
+        scale: scale, into: workspace.attention, quantizes: quantizesAttention)
       context.begin(.projection, reading: block.attentionOutput.byteCount)
-      block.attentionOutput(workspace.attention, into: workspace.projection, context)
+      block.attentionOutput(
+        ProductInput(workspace.attention, isQuantized: quantizesAttention), into: workspace.projection,
+        context)
       context.inspect(workspace.projection, at: .attention(layer: index))
-      block.attentionNorm(workspace.projection, residual: hidden, into: hidden, context)
+      block.attentionNorm(
+        workspace.projection, residual: hidden, into: hidden, quantizes: block.up.isQuantized, context)
       context.inspect(hidden, at: .attention(layer: index))
       context.begin(.feedForward, reading: block.up.byteCount + block.down.byteCount)
-      block.up(hidden, activation: .gelu, into: workspace.intermediate, context)
-      block.down(workspace.intermediate, into: workspace.projection, context)
+      block.up(
+        ProductInput(hidden, isQuantized: block.up.isQuantized), activation: .gelu, then: block.down,
+        through: workspace.intermediate, into: workspace.projection, context)
       context.inspect(workspace.projection, at: .feedForward(layer: index))
-      block.outputNorm(workspace.projection, residual: hidden, into: hidden, context)
+      block.outputNorm(
+        workspace.projection, residual: hidden, into: hidden, quantizes: quantizes[index + 1], context)
       context.inspect(hidden, at: .feedForward(layer: index))
     }
     // The last block may have been given up half-way.

@@ -107,6 +107,29 @@ package struct Linear: Sendable {
     multiply(x, into: out, context)
   }
 
+  /// `out = next(activation(x w^T + b))`, without writing what lies between if weights are quantised.
+  ///
+  /// - Parameters:
+  ///   - x: `[rows, inputs]`.
+  ///   - inner: `[rows, outputs]`, for temporary values.
+  ///   - next: The layer that takes the result.
+  ///   - out: `[rows, next.outputs]`.
+  func callAsFunction(
+    _ x: ProductInput, activation: Activation, then next: Linear, through inner: Matrix, into out: Matrix,
+    _ context: ComputeContext
+  ) {
+    guard next.isQuantized, runs.count == 1, case .quantized(let matrix) = runs[0].weights,
+      ComputeContext.canQuantizeResults(of: matrix)
+    else {
+      multiply(x, activation: activation, into: inner, context)
+      return next(inner, into: out, context)
+    }
+    if !x.isQuantized { context.quantize(x.rows) }
+    context.multiplyQuantizedInPlace(
+      matrix, bias: bias.map { UnsafePointer($0.base) }, activation: activation)
+    next(ProductInput(inner, isQuantized: true), into: out, context)
+  }
+
   /// Whether all weights are quantised.
   var isQuantized: Bool {
     runs.allSatisfy { if case .quantized = $0.weights { true } else { false } }
