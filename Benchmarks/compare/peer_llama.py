@@ -50,9 +50,21 @@ if peer.batches:
     context_options.embeddings = True
     if hasattr(context_options, "kv_unified"):
         context_options.kv_unified = True
-context = llama.llama_init_from_model(model, context_options)
-if not context:
-    raise SystemExit("llama.cpp can't make a context")
+
+
+def make_context():
+    made = llama.llama_init_from_model(model, context_options)
+    if not made:
+        raise SystemExit("llama.cpp can't make a context")
+    return made
+
+
+context = make_context()
+if peer.batches and llama.llama_pooling_type(context) == llama.LLAMA_POOLING_TYPE_NONE:
+    # A decoder's file that doesn't say otherwise: its vectors are those of the last tokens.
+    llama.llama_free(context)
+    context_options.pooling_type = llama.LLAMA_POOLING_TYPE_LAST
+    context = make_context()
 peer.loaded(load_start)
 peer.result["versions"]["llama-cpp-python"] = llama.__version__
 peer.result["note"] = llama.llama_print_system_info().decode().strip()
