@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import agreement
 import cases
 import claims
 import machine
@@ -342,15 +343,17 @@ def parse():
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--repetitions", type=int, default=1)
+    parser.add_argument("--repetitions", type=int)
     parser.add_argument("--python", action="append", default=[])
     parser.add_argument("--models", help="where models are kept")
     parser.add_argument("--report")
     parser.add_argument("--update-docs")
     parser.add_argument("--check-claims", help="check what README and Docs say of speed against these results")
+    parser.add_argument("--agree", nargs=2, help="compare the results of two runs")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     options.least_rounds = 2
+    options.repetitions = options.repetitions or (1 if options.quick else 2)
     options.minutes = options.minutes or (8 if options.quick else 25)
     options.python += [p for p in os.environ.get("SALANGANE_BENCH_PYTHON", "").split(":") if p] + [sys.executable]
     cache = os.environ.get("SALANGANE_CACHE") or os.path.join(
@@ -383,6 +386,12 @@ def main():
     if options.check_claims:
         with open(options.check_claims) as file:
             return claims.check(ROOT, report.rows(json.load(file)))
+    if options.agree:
+        runs = []
+        for path in options.agree:
+            with open(path) as file:
+                runs.append(report.rows(json.load(file)))
+        return agreement.check(*runs)
     plan = list(cases.quick(options.threads) if options.quick else cases.full(options.threads))
     wanted = [section for section in options.only.split(",") if section]
     plan = [case for case in plan if not wanted or case.section in wanted]

@@ -7,6 +7,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import agreement
 import bench
 import cases
 import claims
@@ -54,6 +55,18 @@ class HarnessTests(unittest.TestCase):
         self.assertAlmostEqual(generated["limit"], 100)
         self.assertEqual(generated["of"], "read")
         self.assertAlmostEqual(generated["share"], 0.25)
+
+    def test_runs_agree_where_their_spreads_overlap(self):
+        first = report.rows(data())
+        changed = data()
+        changed["runs"][1]["tests"] = {"pp512": [5.12, 10.24], "tg32": [1.28]}
+        pairs = agreement.compare(first, report.rows(changed))
+        apart = [(row["peer"], row["test"]) for row, _, overlap in pairs if not overlap]
+        self.assertEqual((len(pairs), apart), (4, [("llama.cpp", "pp512")]))
+        lines = []
+        self.assertEqual(agreement.check(first, report.rows(changed), lines.append), 1)
+        self.assertTrue(lines[-1].startswith("3 of 4 rows agree"))
+        self.assertEqual(agreement.check(first, report.rows(data()), lines.append), 0)
 
     def test_every_table_can_be_made(self):
         parts = report.sections(data())
