@@ -19,7 +19,9 @@ import Testing
       #expect(entry.kernel == (entry.rows == 1 ? "gemv" : "gemm"))
       #expect((entry.ceiling == .read) == (entry.rows == 1))
       let ceiling = try #require(report.ceilings[entry.ceiling])
-      #expect(entry.rate > 0 && abs(entry.share * ceiling / entry.rate - 1) < 1e-9)
+      #expect(entry.rate > 0 && entry.share > 0 && entry.share.isFinite)
+      // The rate of memory changes with what the neighbours do: shares of it are those of single measurements.
+      #expect(entry.ceiling == .read || abs(entry.share * ceiling / entry.rate - 1) < 1e-9)
     }
     // Every form both ways.
     let forms = Set(report.kernels.map { "\($0.type) \($0.backend)" })

@@ -61,8 +61,9 @@ final class CeilingMeter {
     }
   }
 
-  /// Measures a ceiling once.
-  func measure(_ ceiling: Ceiling) {
+  /// Measures a ceiling once, and returns its rate.
+  @discardableResult
+  func measure(_ ceiling: Ceiling) -> Double {
     let rate =
       switch ceiling {
       case .read: measureRead()
@@ -70,6 +71,7 @@ final class CeilingMeter {
       case .f32: measurePeak(ceiling, ceilings.peakFloats)
       }
     rates[ceiling, default: []].append(rate)
+    return rate
   }
 
   /// What the measurements say of each ceiling.

@@ -3,9 +3,11 @@ import SalanganeTensors
 
 /// Measures what share of the machine's ceilings the kernels reach.
 ///
-/// Ceilings and kernels take turns, so that both meet the same disturbances, and of each the best of several
-/// measurements counts: disturbances only take time. A kernel is measured until it has got no faster for
-/// `repetitions` times, its ceiling as often beside it, and every share is one of the ceilings in the report.
+/// Ceilings and kernels take turns, so that both meet the same disturbances. A kernel is measured until it has got no
+/// faster for `repetitions` times, its ceiling as often beside it. Of multiply-adds the best measurement counts, for the
+/// kernel and for the ceiling of the whole run: disturbances only take time. The rate of memory is another matter, as
+/// it goes up and down with what the neighbours on the same machine do: there each measurement of a kernel is held
+/// against those of the ceiling right before and after it, and the median of these shares counts.
 package struct Roofline: Sendable {
   /// How many threads compute.
   package let threads: Int
@@ -67,6 +69,8 @@ package struct Roofline: Sendable {
     package let rate: Double
     /// What the rate is a share of.
     package let ceiling: Ceiling
+    /// The median of the shares of what the ceiling was around each measurement; nil if the best counts.
+    fileprivate let pairedShare: Double?
     /// The share.
     package fileprivate(set) var share = 0.0
   }
@@ -158,7 +162,8 @@ package struct Roofline: Sendable {
       for _ in 0..<repetitions { for ceiling in Ceiling.allCases { meter.measure(ceiling) } }
       let ceilings = meter.results
       for index in entries.indices {
-        entries[index].share = entries[index].rate / (ceilings[entries[index].ceiling] ?? .infinity)
+        let entry = entries[index]
+        entries[index].share = entry.pairedShare ?? entry.rate / (ceilings[entry.ceiling] ?? .infinity)
       }
       return Report(
         threads: threads, instructionSet: instructionSet, ceilings: ceilings, kernels: entries)
@@ -198,12 +203,13 @@ package struct Roofline: Sendable {
     // The first time brings memory into place.
     for weights in weights { weights.multiply(x, out) }
     var rates: [Double] = []
+    var peaks: [Double] = []
     var best = 0.0
     var fruitless = 0
     let watch = Stopwatch(.wall)
     let limit = Double(repetitions) * scale.secondsPerRepetition
     while fruitless < repetitions, fruitless < Self.fewestMeasurements || watch.seconds < limit {
-      meter.measure(ceiling)
+      peaks.append(meter.measure(ceiling))
       let before = Disturbances()
       let rate = slice()
       rates.append(rate)
@@ -215,8 +221,11 @@ package struct Roofline: Sendable {
       }
       best = max(best, rate)
     }
+    peaks.append(meter.measure(ceiling))
+    let shares = rates.indices.map { rates[$0] / ((peaks[$0] + peaks[$0 + 1]) / 2) }
     return Entry(
       kernel: rows == 1 ? "gemv" : "gemm", type: form.type, backend: form.backend, rows: rows,
-      shape: shape, rate: clock.result(of: rates), ceiling: ceiling)
+      shape: shape, rate: clock.result(of: rates), ceiling: ceiling,
+      pairedShare: ceiling == .read ? shares.sorted()[shares.count / 2] : nil)
   }
 }

@@ -11,7 +11,8 @@ struct RooflineCommand: AsyncParsableCommand {
       The ceilings are the rate at which memory can be read, and the multiply-adds of 8-bit integers and of \
       floats that the processor can do in its registers. Products with many rows (gemm) are measured against \
       the multiply-adds, products with one row (gemv) against the memory that their weights are read from. \
-      All are the best of several measurements, taken in turn.
+      All are taken in turn, several times: of multiply-adds the best counts, of memory's rate the median of \
+      a kernel's shares, since that rate changes all the time.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
