@@ -55,7 +55,7 @@ extension WeightLoader {
           destination.update(repeating: 0, count: inputs)
         }
       }
-    return LinearBank.Run(weights: weights, outputs: outputs, source: nil)
+    return LinearBank.Run(weights: weights, outputs: outputs)
   }
 
   /// The packed form that a matrix has in all members; nil if it is to be floats.
@@ -72,17 +72,17 @@ extension WeightLoader {
     }
     if let tally {
       let weights = tally.weights(.quantized(form), rows: rows.count * rows.padded, columns: inputs, options)
-      return LinearBank.Run(weights: weights, outputs: rows.outputs, source: nil)
+      return LinearBank.Run(weights: weights, outputs: rows.outputs)
     }
     let matrix = QuantizedMatrix(
       form, rows: rows.count * rows.padded, columns: inputs, packs: options.packs, source: rows,
       context: context)
-    return LinearBank.Run(weights: .quantized(matrix), outputs: rows.outputs, source: rows)
+    return LinearBank.Run(weights: .quantized(matrix), outputs: rows.outputs)
   }
 }
 
 /// The rows of all members, each member's from a multiple of 16 on.
-private struct BankRows: MemberRows, QuantizedRowSource {
+private struct BankRows: QuantizedRowSource {
   private let members: [RowTable]
   let outputs: Int
   var padded: Int { (outputs + 15) & ~15 }

@@ -104,7 +104,7 @@ package struct DecoderConfiguration: Sendable {
     layers = allLayers - skipped
     if conventions.hasLatents {
       let latent = try LatentConfiguration(checkpoint, heads: values.int(.headCount, in: 1...4096))
-      attention = latent.expandedShape
+      attention = latent.headShape
       self.latent = latent
     } else {
       attention = try Self.attention(values, hiddenSize: hiddenSize)

@@ -39,13 +39,13 @@ package struct LatentConfiguration: Sendable {
   /// Numbers that are kept of a position.
   package var latentDimension: Int { rank + rotaryDimension }
 
-  /// Attention with the keys and values of all heads.
-  package var expandedShape: AttentionShape {
+  /// The heads as they are before queries meet latents, with keys and values of their own.
+  package var headShape: AttentionShape {
     AttentionShape(
       heads: heads, keyValueHeads: heads, headDimension: queryDimension, valueDimension: valueDimension)
   }
 
-  /// Attention with latents in place of keys and values.
+  /// The heads as attention sees them, with latents in place of keys and values.
   package var absorbedShape: AttentionShape {
     AttentionShape(heads: heads, keyValueHeads: 1, headDimension: latentDimension, valueDimension: rank)
   }

@@ -164,8 +164,7 @@ public final class LanguageModel: Sendable {
         var values: [Float] = []
         values.reserveCapacity(part.count * step.decoder.vocabularySize)
         try step.decoder.allLogits(
-          part, cache: sequence, prompt: tokens.count, workspace: &workspace, context: step.context,
-          cancellation: step.cancellation
+          part, cache: sequence, workspace: &workspace, context: step.context, cancellation: step.cancellation
         ) { row, logits in
           if let odd = step.context.firstOddRow(logits) {
             throw GenerationError.notFinite(position: first + row + odd)

@@ -10,24 +10,20 @@ package struct SequenceSpan {
   package let count: Int
   /// The position of the first of them in the sequence.
   package let start: Int
-  /// Whether attention over latents expands them into keys and values, which pays for long prompts.
-  package let expandsLatents: Bool
 
   /// Describes a span.
-  package init(cache: KVCache, firstRow: Int, count: Int, start: Int, expandsLatents: Bool = false) {
+  package init(cache: KVCache, firstRow: Int, count: Int, start: Int) {
     self.cache = cache
     self.firstRow = firstRow
     self.count = count
     self.start = start
-    self.expandsLatents = expandsLatents
   }
 
   /// Some of the span's rows, counted from its first.
   package func rows(_ rows: Range<Int>) -> SequenceSpan {
     precondition(rows.lowerBound >= 0 && rows.upperBound <= count)
     return SequenceSpan(
-      cache: cache, firstRow: firstRow + rows.lowerBound, count: rows.count, start: start + rows.lowerBound,
-      expandsLatents: expandsLatents)
+      cache: cache, firstRow: firstRow + rows.lowerBound, count: rows.count, start: start + rows.lowerBound)
   }
 }
 
@@ -84,19 +80,15 @@ extension ComputeContext {
   ///   - shape: Heads and their size.
   ///   - scale: What scores are multiplied by, normally `headDimension^-0.5`.
   ///   - window: How many positions a row sees, its own included; nil for all.
-  ///   - expansion: How the cache's latents become the keys and values of all heads; nil to take what the cache
-  ///     holds for keys and values.
   ///   - out: `[rows, shape.outputFeatures]`.
   package func causalAttention(
     queries: Matrix, spans: UnsafeBufferPointer<SequenceSpan>, layer: Int, shape: AttentionShape,
-    scale: Float, window: Int?, expansion: LatentExpansion? = nil, into out: Matrix
+    scale: Float, window: Int?, into out: Matrix
   ) {
     precondition(queries.columns >= shape.queryFeatures && out.columns == shape.outputFeatures)
     guard let cache = spans.first?.cache else { return }
-    let source = KeyValueSource(cache.layers[layer], cache.elementType, shape: shape, expansion: expansion)
-    // What is expanded serves all the more queries.
+    let source = KeyValueSource(cache.layers[layer], cache.elementType, shape: shape)
     var lanes = cache.arithmetic == .integer ? CausalScratch.mostIntegerLanes : CausalScratch.mostLanes
-    if expansion != nil { lanes = 2 * CausalScratch.mostLanes }
     while lanes > CausalScratch.blockLanes,
       Self.taskCount(spans, shape, lanes: lanes) < threads * 4
     {
@@ -108,7 +100,7 @@ extension ComputeContext {
         shape: shape, source: source, lanes: lanes, arithmetic: cache.arithmetic), source: source,
       shape: shape, spans: spans, lanes: lanes, layer: layer, scale: scale, window: window ?? .max,
       queries: queries, out: out)
-    if expansion == nil, work.count < threads, work.mostBlocks > 1 {
+    if work.count < threads, work.mostBlocks > 1 {
       splitAttention(work)
     } else {
       parallel(tasks: work.count, scratchCount: work.layout.count, CausalPhase(work: work))

@@ -98,7 +98,6 @@ struct CausalHead {
 
   /// Prepares the queries; to be called before `run`.
   func prepare() {
-    source.begin(head: head, scratch: scratch + layout.loaded, kernels: kernels)
     if let integers = layout.integers { packQueries(integers) } else { packQueries() }
   }
 

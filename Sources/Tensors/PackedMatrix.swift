@@ -39,16 +39,6 @@ package struct PackedMatrix: Sendable {
     (rows + 15) / 16 * 16 * columns * element.byteCount
   }
 
-  /// Writes the 16 rows of a panel of floats as they were before they were packed.
-  ///
-  /// - Parameter destination: Room for `16 * columns` floats.
-  package func copyRows(
-    ofPanel index: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
-  ) {
-    // A panel is a matrix with a row for each column: to be transposed once more.
-    kernels.packRows(columns, columns, 16, floats(panel: index), 16, destination)
-  }
-
   /// A matrix without weights, which has a shape and can't be multiplied with.
   package init(placeholderOfRows rows: Int, columns: Int) {
     self.rows = rows

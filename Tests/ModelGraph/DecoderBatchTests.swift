@@ -25,21 +25,21 @@ import Testing
     var position = 0
   }
 
-  /// Sequences of any length, some with prompts whose latents are expanded.
+  /// Sequences of any length, some of latents longer than what meets latents together.
   static func makeSequence(_ session: DecoderSession, _ random: inout SplitMix64) throws -> Sequence {
     let vocabulary = Int32(session.decoder.vocabularySize)
     let most = session.decoder.contextLength
     let isLong = session.decoder.configuration.latent != nil && Int.random(in: 0..<4, using: &random) == 0
     let prompt =
       isLong
-      ? min(LatentAttention.expandedRows + 5, most - 10)
+      ? min(261, most - 10)
       : Int.random(in: 1...min(160, most - 40), using: &random)
     let count = min(prompt + Int.random(in: 1...12, using: &random), most)
     let tokens = (0..<count).map { _ in Int32.random(in: 0..<vocabulary, using: &random) }
     let alone = session.decoder.makeCache(.f16)
-    var logits = try session.logits(Array(tokens[..<prompt]), prompt: prompt, after: alone)
+    var logits = try session.logits(Array(tokens[..<prompt]), after: alone)
     for index in prompt..<count {
-      logits += try session.logits(Array(tokens[index...index]), prompt: 0, after: alone)
+      logits += try session.logits(Array(tokens[index...index]), after: alone)
     }
     return Sequence(
       tokens: tokens, prompt: prompt, cache: session.decoder.makeCache(.f16), logits: logits)
@@ -70,8 +70,7 @@ import Testing
           let most = isReading ? min(sequence.prompt - sequence.position, 100) : 1
           let count = isReading && Int.random(in: 0..<2, using: &random) == 0 ? (most + 1) / 2 : most
           return (
-            tokens: sequence.tokens[sequence.position..<sequence.position + count], cache: sequence.cache,
-            prompt: isReading ? sequence.prompt : 0
+            tokens: sequence.tokens[sequence.position..<sequence.position + count], cache: sequence.cache
           )
         }
         let logits = try session.logits(ofParts: parts)

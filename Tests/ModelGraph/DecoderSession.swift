@@ -37,22 +37,20 @@ final class DecoderSession {
 
   /// All logits, `[tokens, vocabularySize]`.
   func logits(
-    _ tokens: [Int32], prompt: Int? = nil, chunk: Int = 512, cache: KVCache.ElementType = .f32
+    _ tokens: [Int32], chunk: Int = 512, cache: KVCache.ElementType = .f32
   ) throws -> [Float] {
     let cache = decoder.makeCache(cache)
-    return try logits(tokens, prompt: prompt, chunk: chunk, after: cache)
+    return try logits(tokens, chunk: chunk, after: cache)
   }
 
   /// All logits of tokens behind those in a cache.
-  ///
-  /// - Parameter prompt: How many tokens the prompt has of which these are a part.
   func logits(
-    _ tokens: [Int32], prompt: Int? = nil, chunk: Int = 512, after cache: KVCache,
+    _ tokens: [Int32], chunk: Int = 512, after cache: KVCache,
     cancellation: Cancellation = Cancellation()
   ) throws -> [Float] {
     var all: [Float] = []
     try decoder.allLogits(
-      tokens, cache: cache, prompt: prompt, chunk: chunk, workspace: &workspace, context: context,
+      tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, logits in
       precondition(first * decoder.vocabularySize == all.count)
@@ -83,15 +81,13 @@ final class DecoderSession {
 
   /// Runs parts of several sequences together.
   ///
-  /// - Parameter parts: The tokens of each, its cache, and how many tokens the sequence has when the prompt of which they
-  ///   are a part has been read (0 for generated ones).
+  /// - Parameter parts: The tokens of each, and its cache.
   /// - Returns: The logits of each part's last token, `[parts, vocabularySize]`.
-  func logits(ofParts parts: [(tokens: ArraySlice<Int32>, cache: KVCache, prompt: Int)]) throws -> [Float] {
+  func logits(ofParts parts: [(tokens: ArraySlice<Int32>, cache: KVCache)]) throws -> [Float] {
     var batch = DecoderBatch()
     for part in parts {
       try part.cache.reserve(part.cache.count + part.tokens.count)
-      batch.append(
-        part.tokens, cache: part.cache, expandedEnd: decoder.expandedEnd(ofPrompt: part.prompt))
+      batch.append(part.tokens, cache: part.cache)
     }
     let hidden = try decoder.run(batch, workspace: &workspace, context: context, cancellation: cancellation)
     return Self.values(decoder.logits(hidden, &workspace, context))

@@ -8,56 +8,36 @@ import Testing
 
 /// What only mixtures of experts and attention over latents have.
 @Suite struct MixtureTests {
-  /// The length of a prompt whose latents are taken as they are, and one whose latents are expanded.
-  private static let short = LatentAttention.expandedRows - 1
-  private static let long = LatentAttention.expandedRows
-
-  /// Keys and values out of the latents, or the latents themselves: the same but for rounding.
-  @Test(arguments: DecoderGolden.latents.filter { !$0.isGGUF })
-  func bothFormsAgree(golden: DecoderGolden) throws {
-    for set in InstructionSet.available {
-      let session = try DecoderSession(path: golden.path, set)
-      var random = SplitMix64(seed: 5)
-      let vocabulary = Int32(session.decoder.vocabularySize)
-      for length in [1, 33, min(600, session.decoder.contextLength)] {
-        let tokens = (0..<length).map { _ in Int32.random(in: 0..<vocabulary, using: &random) }
-        let absorbed = try session.logits(tokens, prompt: Self.short)
-        let expanded = try session.logits(tokens, prompt: Self.long)
-        #expect(greatestDifference(absorbed, expanded) < 1e-4, "\(set), \(length) tokens")
-      }
-    }
-  }
-
-  /// Expanded latents give transformers' logits too, and the same bits whole, in chunks, and on several threads.
+  /// Whole, in chunks, in several calls, token by token and on several threads: the same bits, which are transformers'
+  /// logits.
   @Test(arguments: DecoderGolden.latents)
-  func expandedLatentsAreTransformers(golden: DecoderGolden) throws {
+  func cutsOfLatentPromptsChangeNoBit(golden: DecoderGolden) throws {
     let reference = try golden.reference()
     for set in InstructionSet.available {
       for prompt in 0..<3 {
         let ids = try reference["p\(prompt)_ids"].elements(Int32.self)
-        let whole = try DecoderSession(path: golden.path, set, threads: 1).logits(ids, prompt: Self.long)
+        let whole = try DecoderSession(path: golden.path, set, threads: 1).logits(ids)
         #expect(greatestDifference(whole, try reference["p\(prompt)_logits"].floats()) < 5e-5, "\(set)")
-        for (threads, chunk) in [(2, 512), (2, 7), (3, 64)] {
+        for (threads, chunk) in [(2, 512), (2, 7), (3, 64), (2, 1)] {
           let session = try DecoderSession(path: golden.path, set, threads: threads)
-          #expect(try session.logits(ids, prompt: Self.long, chunk: chunk) == whole, "\(threads), \(chunk)")
+          #expect(try session.logits(ids, chunk: chunk) == whole, "\(threads), \(chunk)")
         }
       }
     }
   }
 
-  /// A prompt that is read in several calls has the bits of one that is read in one, if the calls say so.
-  @Test func promptsInParts() throws {
+  /// A prompt that is read in several calls has the bits of one that is read in one.
+  @Test(arguments: [KVCache.ElementType.f32, .f16, .q8])
+  func promptsInParts(type: KVCache.ElementType) throws {
     let session = try DecoderSession(path: DecoderGolden(name: "deepseek_v3", isGGUF: false).path)
-    let prompt = Self.tokens(Self.long + 60, session)
-    let whole = try session.logits(prompt)
-    let cache = session.decoder.makeCache()
+    let prompt = Self.tokens(316, session)
+    let whole = try session.logits(prompt, after: session.decoder.makeCache(type))
+    let cache = session.decoder.makeCache(type)
     var parts: [Float] = []
     for first in stride(from: 0, to: prompt.count, by: 75) {
-      let part = Array(prompt[first..<min(first + 75, prompt.count)])
-      parts += try session.logits(part, prompt: prompt.count, after: cache)
+      parts += try session.logits(Array(prompt[first..<min(first + 75, prompt.count)]), after: cache)
     }
     #expect(parts == whole)
-    #expect(try session.logits(prompt, prompt: Self.short) != whole)
   }
 
   private static func tokens(_ count: Int, _ session: DecoderSession) -> [Int32] {
@@ -66,11 +46,11 @@ import Testing
     return (0..<count).map { _ in Int32.random(in: 0..<vocabulary, using: &random) }
   }
 
-  /// Short and long texts in one batch: each takes its own form.
+  /// Short and long texts in one batch, also in panels.
   @Test(arguments: ["deepseek_v2_lite", "deepseek_v3"])
-  func batchesOfBothForms(name: String) throws {
+  func batchesOfLatents(name: String) throws {
     let session = try DecoderSession(path: DecoderGolden(name: name, isGGUF: true).path)
-    let texts = [1, Self.long + 20, 30, Self.short, Self.long, 5].map { Self.tokens($0, session) }
+    let texts = [1, 276, 30, 255, 256, 5].map { Self.tokens($0, session) }
     let alone = try texts.flatMap { try session.hiddenStates([$0]).hidden }
     #expect(try session.hiddenStates(texts).hidden == alone)
     let vectors = try texts.flatMap { try session.embeddings([$0], .mean) }

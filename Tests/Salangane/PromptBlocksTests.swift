@@ -15,14 +15,12 @@ import Testing
     tokens.flatMap { [Int32](repeating: $0, count: KVCache.blockLength) }
   }
 
-  private func insert(
-    _ text: [Int32], _ first: Int, expanded: Int = 0, into blocks: inout PromptBlocks
-  ) -> Bool {
-    blocks.insert(text, count: text.count / KVCache.blockLength, expanded: expanded) { block(first + $0) }
+  private func insert(_ text: [Int32], _ first: Int, into blocks: inout PromptBlocks) -> Bool {
+    blocks.insert(text, count: text.count / KVCache.blockLength) { block(first + $0) }
   }
 
-  private func find(_ text: [Int32], expanded: Int = 0, in blocks: inout PromptBlocks) -> [Int] {
-    blocks.blocks(of: text, most: text.count / KVCache.blockLength, expanded: expanded).map { found in
+  private func find(_ text: [Int32], in blocks: inout PromptBlocks) -> [Int] {
+    blocks.blocks(of: text, most: text.count / KVCache.blockLength).map { found in
       made.firstIndex { $0 === found } ?? -1
     }
   }
@@ -40,24 +38,13 @@ import Testing
     #expect(find(Self.text(1, 4, 3), in: &blocks) == [0, 11])
     #expect(find(Self.text(2, 3), in: &blocks) == [20, 21])
     #expect(find(Self.text(3), in: &blocks) == [])
-    #expect(blocks.blocks(of: Self.text(1, 2, 3), most: 1, expanded: 0).count == 1)
+    #expect(blocks.blocks(of: Self.text(1, 2, 3), most: 1).count == 1)
     // One token makes a difference, wherever it is.
     for position in [0, 1, 64, 127, 128, 255] {
       var text = Self.text(1, 2, 3)
       text[position] += 1
       #expect(find(text, in: &blocks) == Array(0..<position / 128))
     }
-  }
-
-  /// Blocks that were computed in another form are other blocks.
-  @Test func formsAreKeptApart() {
-    var blocks = PromptBlocks(maximumBytes: 100 * Self.counted)
-    #expect(insert(Self.text(1, 2, 3), 0, expanded: 2, into: &blocks))
-    #expect(find(Self.text(1, 2, 3), in: &blocks) == [])
-    #expect(find(Self.text(1, 2, 3), expanded: 3, in: &blocks) == [0, 1])
-    #expect(find(Self.text(1, 2, 3), expanded: 2, in: &blocks) == [0, 1, 2])
-    #expect(insert(Self.text(1, 2, 3), 10, into: &blocks))
-    #expect(find(Self.text(1, 2, 3), in: &blocks) == [10, 11, 12])
   }
 
   @Test func whatWasUsedLongestAgoGoesFirst() {
@@ -105,7 +92,7 @@ import Testing
       let prefixes = (1...text.count).map { Array(text[..<$0]) }
       let known = prefixes.prefix { model.contains($0) }
       if round % 3 == 0 {
-        #expect(blocks.blocks(of: tokens, most: text.count, expanded: 0).count == known.count)
+        #expect(blocks.blocks(of: tokens, most: text.count).count == known.count)
         model = Array(known) + model.filter { !known.contains($0) }
       } else {
         let isNew = insert(tokens, round % 100, into: &blocks)

@@ -152,26 +152,4 @@ import Testing
       }
     }
   }
-
-  @Test(arguments: InstructionSet.available)
-  func rowsComeBackOutOfPanels(set: InstructionSet) throws {
-    for columns in [1, 4, 7, 64] {
-      try withContext(set, threads: 1) { context in
-        let w = PackedMatrix(rows: 20, columns: columns, context: context) { row, destination in
-          for column in 0..<columns { destination[column] = Float(row * 100 + column) }
-        }
-        var rows = [Float](repeating: -1, count: 32 * columns)
-        rows.withUnsafeMutableBufferPointer { rows in
-          for panel in 0..<2 {
-            w.copyRows(
-              ofPanel: panel, to: rows.baseAddress! + panel * 16 * columns, kernels: context.kernels)
-          }
-        }
-        let expected = (0..<32 * columns).map {
-          $0 < 20 * columns ? Float($0 / columns * 100 + $0 % columns) : 0
-        }
-        #expect(rows == expected)
-      }
-    }
-  }
 }

@@ -9,7 +9,7 @@ import Testing
   import Darwin
 #endif
 
-/// Attention over latents, which become keys and values or stand for them.
+/// Attention over latents, which stand for keys and values.
 @Suite struct LatentAttentionTests {
   struct Shape: CustomTestStringConvertible, Sendable {
     let heads: Int
@@ -25,17 +25,6 @@ import Testing
     Shape(heads: 33, rank: 16, own: 6, shared: 4, value: 5),
   ]
 
-  /// The weights of heads, in rows.
-  struct Matrices: HeadMatrices {
-    let rows: Int
-    let columns: Int
-    let values: [Float]
-
-    func copyRows(ofHead head: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable) {
-      for index in 0..<rows * columns { destination[index] = values[head * rows * columns + index] }
-    }
-  }
-
   /// Random weights and latents, and queries of some last positions.
   private struct Work {
     let shape: Shape
@@ -43,9 +32,9 @@ import Testing
     let latents: [Float]
     let queries: Matrix
     /// `[rank, own]` a head.
-    let keys: Matrices
+    let keys: [Float]
     /// `[value, rank]` a head.
-    let values: Matrices
+    let values: [Float]
     static let scale: Float = 0.4
 
     var latentDimension: Int { shape.rank + shape.shared }
@@ -59,12 +48,8 @@ import Testing
       let features = shape.heads * (shape.own + shape.shared)
       queries = matrix(random.floats(rows * features, in: -2...2), rows: rows, columns: features)
       let deviation = 1 / Float(shape.rank).squareRoot()
-      keys = Matrices(
-        rows: shape.rank, columns: shape.own,
-        values: random.normals(shape.heads * shape.rank * shape.own, deviation: deviation))
-      values = Matrices(
-        rows: shape.value, columns: shape.rank,
-        values: random.normals(shape.heads * shape.rank * shape.value, deviation: deviation))
+      keys = random.normals(shape.heads * shape.rank * shape.own, deviation: deviation)
+      values = random.normals(shape.heads * shape.rank * shape.value, deviation: deviation)
     }
 
     private func cache(
@@ -87,7 +72,7 @@ import Testing
 
     private func attend(
       _ context: ComputeContext, _ type: KVCache.ElementType, _ arithmetic: AttentionArithmetic, piece: Int,
-      queries: Matrix, _ attention: AttentionShape, _ expansion: LatentExpansion?
+      queries: Matrix, _ attention: AttentionShape
     ) throws -> [Float] {
       let cache = try cache(type, arithmetic, context.kernels)
       let out = Matrix(rows: queries.rows, columns: attention.outputFeatures)
@@ -98,29 +83,15 @@ import Testing
         withUnsafePointer(to: span) { span in
           context.causalAttention(
             queries: queries, spans: UnsafeBufferPointer(start: span, count: 1), layer: 1, shape: attention,
-            scale: Self.scale, window: nil, expansion: expansion, into: out)
+            scale: Self.scale, window: nil, into: out)
         }
         row += count
       }
       return SalanganeTensorsTests.values(out)
     }
 
-    /// `[rows, heads * value]`, by keys and values.
-    func expanded(
-      _ context: ComputeContext, _ type: KVCache.ElementType = .f32,
-      _ arithmetic: AttentionArithmetic = .float, piece: Int = 1000
-    ) throws -> [Float] {
-      let expansion = LatentExpansion(
-        rank: shape.rank, ownDimension: shape.own, sharedDimension: shape.shared, valueDimension: shape.value,
-        keys: keys, values: values)
-      let attention = AttentionShape(
-        heads: shape.heads, keyValueHeads: shape.heads, headDimension: shape.own + shape.shared,
-        valueDimension: shape.value)
-      return try attend(context, type, arithmetic, piece: piece, queries: queries, attention, expansion)
-    }
-
-    /// The same by latents: queries and results go through the weights.
-    func absorbed(
+    /// `[rows, heads * value]`: queries and results go through the weights.
+    func result(
       _ context: ComputeContext, _ type: KVCache.ElementType = .f32,
       _ arithmetic: AttentionArithmetic = .float, piece: Int = 1000
     ) throws -> [Float] {
@@ -131,14 +102,14 @@ import Testing
           let destination = absorbed.row(row) + head * latentDimension
           for feature in 0..<shape.rank {
             let weights = (head * shape.rank + feature) * shape.own
-            destination[feature] = (0..<shape.own).reduce(0) { $0 + query[$1] * keys.values[weights + $1] }
+            destination[feature] = (0..<shape.own).reduce(0) { $0 + query[$1] * keys[weights + $1] }
           }
           for feature in 0..<shape.shared { destination[shape.rank + feature] = query[shape.own + feature] }
         }
       }
       let attention = AttentionShape(
         heads: shape.heads, keyValueHeads: 1, headDimension: latentDimension, valueDimension: shape.rank)
-      let results = try attend(context, type, arithmetic, piece: piece, queries: absorbed, attention, nil)
+      let results = try attend(context, type, arithmetic, piece: piece, queries: absorbed, attention)
       var out: [Float] = []
       for row in 0..<queries.rows {
         for head in 0..<shape.heads {
@@ -146,7 +117,7 @@ import Testing
           for feature in 0..<shape.value {
             let weights = (head * shape.value + feature) * shape.rank
             out.append(
-              (0..<shape.rank).reduce(0) { $0 + results[result + $1] * values.values[weights + $1] })
+              (0..<shape.rank).reduce(0) { $0 + results[result + $1] * values[weights + $1] })
           }
         }
       }
@@ -161,7 +132,7 @@ import Testing
           let query = queries.row(row) + head * (shape.own + shape.shared)
           var absorbed = (0..<shape.rank).map { feature in
             (0..<shape.own).reduce(0.0) {
-              $0 + Double(query[$1]) * Double(keys.values[(head * shape.rank + feature) * shape.own + $1])
+              $0 + Double(query[$1]) * Double(keys[(head * shape.rank + feature) * shape.own + $1])
             }
           }
           absorbed += (0..<shape.shared).map { Double(query[shape.own + $0]) }
@@ -181,7 +152,7 @@ import Testing
           }
           out += (0..<shape.value).map { feature in
             mixed.indices.reduce(0.0) {
-              $0 + mixed[$1] * Double(values.values[(head * shape.value + feature) * shape.rank + $1])
+              $0 + mixed[$1] * Double(values[(head * shape.value + feature) * shape.rank + $1])
             }
           }
         }
@@ -195,15 +166,12 @@ import Testing
   }
 
   @Test(arguments: shapes, InstructionSet.available)
-  func bothFormsAgreeWithDoublePrecision(shape: Shape, set: InstructionSet) throws {
+  func agreesWithDoublePrecision(shape: Shape, set: InstructionSet) throws {
     for (positions, rows) in [(1, 1), (20, 20), (300, 2)] {
       let work = Work(shape, positions: positions, rows: rows)
       let expected = work.reference()
-      let (absorbed, expanded) = try withContext(set, threads: 1) {
-        (try work.absorbed($0), try work.expanded($0))
-      }
-      #expect(worst(absorbed, expected) < 2e-5)
-      #expect(worst(expanded, expected) < 2e-5)
+      let result = try withContext(set, threads: 1) { try work.result($0) }
+      #expect(worst(result, expected) < 2e-5)
     }
   }
 
@@ -215,20 +183,14 @@ import Testing
         (40, 40, AttentionArithmetic.float), (290, 2, .float), (290, 2, .integer), (40, 40, .integer),
       ] {
         let work = Work(shape, positions: positions, rows: rows)
-        let (absorbed, expanded) = try withContext(set, threads: 1) {
-          (try work.absorbed($0, type, arithmetic), try work.expanded($0, type, arithmetic))
-        }
+        let alone = try withContext(set, threads: 1) { try work.result($0, type, arithmetic) }
         for (threads, piece) in [(2, 1000), (1, 1), (4, 17)] {
           let results = try withContext(set, threads: threads) { context in
-            let whole = try work.absorbed(context, type, arithmetic, piece: piece)
+            let whole = try work.result(context, type, arithmetic, piece: piece)
             context.mostPartialFloats = 1
-            return [whole, try work.absorbed(context, type, arithmetic, piece: piece)]
+            return [whole, try work.result(context, type, arithmetic, piece: piece)]
           }
-          #expect(results == [absorbed, absorbed], "\(threads) threads, pieces of \(piece)")
-          let other = try withContext(set, threads: threads) {
-            try work.expanded($0, type, arithmetic, piece: piece)
-          }
-          #expect(other == expanded, "\(threads) threads, pieces of \(piece)")
+          #expect(results == [alone, alone], "\(threads) threads, pieces of \(piece)")
         }
       }
     }
@@ -241,16 +203,12 @@ import Testing
     let expected = work.reference()
     let size = expected.reduce(0) { $0 + $1 * $1 }
     for type in KVCache.ElementType.allCases {
-      let results = try withContext(set, threads: 2) {
-        [try work.absorbed($0, type, .integer), try work.expanded($0, type, .integer)]
+      let result = try withContext(set, threads: 2) { try work.result($0, type, .integer) }
+      let errors = zip(result, expected).reduce(0.0) {
+        $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
       }
-      for result in results {
-        let errors = zip(result, expected).reduce(0.0) {
-          $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
-        }
-        let relative = (errors / size).squareRoot()
-        #expect(relative < 0.06 && relative > 1e-4)
-      }
+      let relative = (errors / size).squareRoot()
+      #expect(relative < 0.06 && relative > 1e-4)
     }
   }
 
@@ -258,13 +216,8 @@ import Testing
   @Test func halfPrecision() throws {
     let work = Work(Self.shapes[2], positions: 200, rows: 4)
     let expected = work.reference()
-    let (absorbed, expanded) = try withContext(.preferred, threads: 2) {
-      (try work.absorbed($0, .f16), try work.expanded($0, .f16))
-    }
-    for result in [absorbed, expanded] {
-      let difference = worst(result, expected)
-      #expect(difference > 1e-6 && difference < 5e-3)
-    }
+    let difference = worst(try withContext(.preferred, threads: 2) { try work.result($0, .f16) }, expected)
+    #expect(difference > 1e-6 && difference < 5e-3)
   }
 
   /// A latent is stored once: as keys and as values.

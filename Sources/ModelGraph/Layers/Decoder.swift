@@ -249,7 +249,7 @@ package struct Decoder: Sendable {
         guard count > 0 else { return nil }
         return SequenceSpan(
           cache: span.cache, firstRow: start - first, count: count,
-          start: span.start + start - span.firstRow, expandsLatents: span.expandsLatents)
+          start: span.start + start - span.firstRow)
       }
       return (first..<end, parts)
     }

@@ -28,20 +28,12 @@ package struct DecoderBatch {
   /// - Parameters:
   ///   - part: Valid token ids, at least one.
   ///   - cache: The sequence's keys and values, with room for them; no other rows of the batch are of this sequence.
-  ///   - expandedEnd: The positions whose rows expand latents are those before this one, as `Decoder.expandedEnd` says
-  ///     for a prompt; 0 for a token that was generated.
   ///   - wantsOutput: Whether the last of them is followed by a choice.
   package mutating func append(
-    _ part: some RandomAccessCollection<Int32>, cache: KVCache, expandedEnd: Int = 0, wantsOutput: Bool = true
+    _ part: some RandomAccessCollection<Int32>, cache: KVCache, wantsOutput: Bool = true
   ) {
-    let span = SequenceSpan(cache: cache, firstRow: tokens.count, count: part.count, start: cache.count)
-    let expanded = min(max(expandedEnd - span.start, 0), span.count)
-    if expanded > 0 {
-      spans.append(
-        SequenceSpan(
-          cache: cache, firstRow: span.firstRow, count: expanded, start: span.start, expandsLatents: true))
-    }
-    if expanded < span.count { spans.append(span.rows(expanded..<span.count)) }
+    spans.append(
+      SequenceSpan(cache: cache, firstRow: tokens.count, count: part.count, start: cache.count))
     tokens.append(contentsOf: part)
     if wantsOutput { outputs.append(tokens.count - 1) }
   }

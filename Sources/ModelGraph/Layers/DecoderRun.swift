@@ -27,15 +27,12 @@ extension Decoder {
 
   /// Runs tokens behind those that the cache holds, in chunks, and adds them to it.
   ///
-  /// However the tokens are cut into chunks or calls, the results have the same bits, if calls for parts of a
-  /// prompt name its length. When it throws, the
-  /// cache holds the chunks that were finished.
+  /// However the tokens are cut into chunks or calls, the results have the same bits. When it throws, the cache holds
+  /// the chunks that were finished.
   ///
   /// - Parameters:
   ///   - tokens: Valid token ids, at least one.
   ///   - cache: The sequence's keys and values.
-  ///   - prompt: How many tokens the sequence has when the prompt of which these are a part has been read, those in
-  ///     the cache included; nil if these are its end.
   ///   - chunk: The most rows that run together.
   ///   - workspace: Memory for the activations.
   ///   - layerInputs: Sees the hidden states before every block.
@@ -43,7 +40,7 @@ extension Decoder {
   ///     norm, `[rows, hidden]`, which are gone with the next chunk.
   /// - Throws: `DecoderError`, `KVCacheError`, `CancellationError`, or what `body` throws.
   package func run(
-    _ tokens: [Int32], cache: KVCache, prompt: Int? = nil, chunk: Int = Decoder.promptChunk,
+    _ tokens: [Int32], cache: KVCache, chunk: Int = Decoder.promptChunk,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
     layerInputs: ((Int, Matrix) -> Void)? = nil,
     body: (_ first: Int, _ hidden: Matrix, _ workspace: inout DecoderWorkspace) throws -> Void
@@ -55,71 +52,46 @@ extension Decoder {
     guard end <= cache.capacity else {
       throw KVCacheError.contextExceeded(positions: end, capacity: cache.capacity)
     }
-    let expandedEnd = expandedEnd(ofPrompt: prompt ?? end)
     try tokens.withUnsafeBufferPointer { tokens in
       var first = 0
       while first < tokens.count {
         let count = min(chunk, tokens.count - first)
         let hidden = try step(
           UnsafeBufferPointer(rebasing: tokens[first..<first + count]), cache: cache,
-          expandedEnd: expandedEnd, workspace: &workspace, context: context, cancellation: cancellation,
-          layerInputs: layerInputs)
+          workspace: &workspace, context: context, cancellation: cancellation, layerInputs: layerInputs)
         try body(first, hidden, &workspace)
         first += count
       }
     }
   }
 
-  /// The positions of a prompt whose latents are expanded are those before this one; 0 if there are no latents.
-  ///
-  /// - Parameter count: How many tokens the sequence has when the prompt has been read.
-  package func expandedEnd(ofPrompt count: Int) -> Int {
-    configuration.latent == nil ? 0 : LatentAttention.expandedEnd(ofPrompt: count)
-  }
-
-  /// One chunk, whose rows before the position `expandedEnd` expand latents.
+  /// One chunk.
   private func step(
-    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache, expandedEnd: Int,
+    _ tokens: UnsafeBufferPointer<Int32>, cache: KVCache,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
     layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
     let span = SequenceSpan(cache: cache, firstRow: 0, count: tokens.count, start: cache.count)
-    let hidden = try withExpandedPart(of: span, before: expandedEnd) { spans in
+    let hidden = try withUnsafePointer(to: span) { span in
       try hiddenStates(
-        tokens, spans: spans, workspace: &workspace, context: context, cancellation: cancellation,
-        layerInputs: layerInputs)
+        tokens, spans: UnsafeBufferPointer(start: span, count: 1), workspace: &workspace, context: context,
+        cancellation: cancellation, layerInputs: layerInputs)
     }
     cache.advance(by: tokens.count)
     return hidden
   }
 
-  /// Calls `body` with the rows of a span that expand latents, and those behind them.
-  private func withExpandedPart<Result>(
-    of span: SequenceSpan, before end: Int, _ body: (UnsafeBufferPointer<SequenceSpan>) throws -> Result
-  ) rethrows -> Result {
-    let expanded = min(max(end - span.start, 0), span.count)
-    // Most have one part only, and cost no allocation.
-    if expanded == 0 {
-      return try withUnsafePointer(to: span) { try body(UnsafeBufferPointer(start: $0, count: 1)) }
-    }
-    let first = SequenceSpan(
-      cache: span.cache, firstRow: span.firstRow, count: expanded, start: span.start, expandsLatents: true)
-    let parts = [first, span.rows(expanded..<span.count)]
-    return try parts.prefix(expanded == span.count ? 1 : 2).withUnsafeBufferPointer(body)
-  }
-
   /// Runs a prompt behind what the cache holds, or its last part.
   ///
-  /// - Parameter prompt: How many tokens the prompt has, as for `run`.
   /// - Returns: The last token's hidden state after the last norm, `[1, hidden]`, in the workspace's memory.
   /// - Throws: `DecoderError`, `KVCacheError` or `CancellationError`.
   package func prefill(
-    _ tokens: [Int32], cache: KVCache, prompt: Int? = nil, workspace: inout DecoderWorkspace,
+    _ tokens: [Int32], cache: KVCache, workspace: inout DecoderWorkspace,
     context: ComputeContext, cancellation: Cancellation
   ) throws -> Matrix {
     var last: Matrix?
     try run(
-      tokens, cache: cache, prompt: prompt, workspace: &workspace, context: context,
+      tokens, cache: cache, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, hidden, workspace in
       if first + hidden.rows == tokens.count {
@@ -175,18 +147,17 @@ extension Decoder {
   /// - Parameters:
   ///   - tokens: Valid token ids, at least one.
   ///   - cache: The sequence's keys and values.
-  ///   - prompt: How many tokens the prompt has, as for `run`.
   ///   - chunk: The most rows that run together.
   ///   - workspace: Memory for the activations.
   ///   - body: Called with the index of the first token of some rows, and `[rows, vocabularySize]`.
   /// - Throws: `DecoderError`, `KVCacheError`, `CancellationError`, or what `body` throws.
   package func allLogits(
-    _ tokens: [Int32], cache: KVCache, prompt: Int? = nil, chunk: Int = Decoder.promptChunk,
+    _ tokens: [Int32], cache: KVCache, chunk: Int = Decoder.promptChunk,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
     body: (_ first: Int, _ logits: Matrix) throws -> Void
   ) throws {
     try run(
-      tokens, cache: cache, prompt: prompt, chunk: chunk, workspace: &workspace, context: context,
+      tokens, cache: cache, chunk: chunk, workspace: &workspace, context: context,
       cancellation: cancellation
     ) { first, hidden, workspace in
       var row = 0
@@ -228,9 +199,9 @@ extension Decoder {
     var used = 0
     for (start, end) in zip(offsets, offsets.dropFirst()) where end > start {
       if caches.value.count == used { caches.value.append(makeCache(isTransient: true)) }
-      let span = SequenceSpan(cache: caches.value[used], firstRow: start, count: end - start, start: 0)
+      spans.append(
+        SequenceSpan(cache: caches.value[used], firstRow: start, count: end - start, start: 0))
       used += 1
-      withExpandedPart(of: span, before: expandedEnd(ofPrompt: end - start)) { spans.append(contentsOf: $0) }
     }
     let hidden = try tokens.withUnsafeBufferPointer { tokens in
       try spans.withUnsafeBufferPointer { spans in

@@ -4,10 +4,15 @@ import SalanganeTensors
 /// Causal attention whose keys and values are made of a short vector for each position, the latent, which is all
 /// that is kept (multi-head latent attention; DeepSeek-V2, 2024).
 ///
-/// There are two ways to the same result. Absorbed: queries are multiplied by the weights of keys, and so can
-/// meet the latents themselves; what comes out is multiplied by the weights of values. Expanded: keys and values
-/// are made of the latents. The first does least for a few rows behind many positions, the second for many rows.
-/// Their sums differ, so that a span says which one it takes, by what it is and not by how it was cut.
+/// Queries are multiplied by the weights of keys, and so meet the latents themselves; what comes out is multiplied by
+/// the weights of values. The other way is to make the keys and values of all heads out of the latents. Its sums are
+/// others: what a prompt computed in that way and a generated token in this one couldn't be taken for each other, and a
+/// few tokens behind a long text would need the keys and values of all of it. For GLM-4.7-Flash a head and a key take
+/// 256 + 256 multiplications then, rather than 576 + 512, but 448 x 512 for the key and value themselves: for a chunk of
+/// 512 rows, 448 more for each, and on floats.
+///
+/// Measured on four layers of it in Q4_K_M with one thread, a prompt of 512 tokens takes as long either way, and one of
+/// 4,096 takes 0.86 times as long this way; where attention is on floats, 0.86 times and 1.03 times.
 package struct LatentAttention: Sendable {
   /// The sizes.
   package let configuration: LatentConfiguration
@@ -24,23 +29,8 @@ package struct LatentAttention: Sendable {
   /// The output projection.
   package let output: Linear
 
-  /// Rows of a prompt that are expanded together: its latents are expanded for whole runs of so many positions,
-  /// counted from the sequence's start, and not for what is left at its end.
-  ///
-  /// So a row's form depends on its position and on where the prompt ends, but not on what was computed before.
-  /// Behind a long text the short end of a prompt doesn't expand all that is before it.
-  ///
-  /// Measured on four layers of GLM-4.7-Flash in Q4_K_M, with one thread: the whole prompt takes 1.17 times as long
-  /// with expanded latents at 64 rows, 1.03 at 128, 0.92 at 256. Behind a long text the limit would be higher, since
-  /// all of its latents are expanded for each chunk of a prompt.
-  package static let expandedRows = 256
   /// Rows whose queries meet latents together: bounds the memory for them.
-  static let absorbedRows = 64
-
-  /// The positions of a prompt whose rows expand latents are those before this one.
-  ///
-  /// - Parameter count: How many tokens the sequence has when the prompt has been read, those before it included.
-  package static func expandedEnd(ofPrompt count: Int) -> Int { count / expandedRows * expandedRows }
+  static let absorbedRows = 128
 
   /// Columns of `projected`.
   package var projectedFeatures: Int { down.outputs }
@@ -65,7 +55,7 @@ package struct LatentAttention: Sendable {
   ///   - rotary: The frequencies.
   ///   - table: The cosines and sines of every row.
   ///   - projected: `[rows, projectedFeatures]`, for temporary values.
-  ///   - heads: `[rows, expandedShape.outputFeatures]`, for temporary values.
+  ///   - heads: `[rows, heads * valueDimension]`, for temporary values.
   ///   - workspace: Further temporary values, with room for as many rows.
   func callAsFunction(
     _ x: ProductInput, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, rotary: RotaryEmbedding,
@@ -93,38 +83,12 @@ package struct LatentAttention: Sendable {
     context.begin(
       .attention,
       reading: spans.cachedBytes(layer: layer, window: nil) + keyUp.byteCount + valueUp.byteCount)
-    var first = 0
-    while first < spans.count {
-      var end = first + 1
-      let isExpanded = spans[first].expandsLatents
-      while end < spans.count, spans[end].expandsLatents == isExpanded { end += 1 }
-      let part = UnsafeBufferPointer(rebasing: spans[first..<end])
-      if isExpanded {
-        expanded(queries, layer: layer, spans: part, into: heads, context)
-      } else {
-        absorbed(queries, layer: layer, spans: part, into: heads, &workspace, context)
-      }
-      first = end
-    }
+    attend(queries, layer: layer, spans: spans, into: heads, &workspace, context)
     context.begin(.projection, reading: output.byteCount)
     output(heads, into: out, context)
   }
 
-  private func expanded(
-    _ queries: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, into heads: Matrix,
-    _ context: ComputeContext
-  ) {
-    let expansion = LatentExpansion(
-      rank: configuration.rank, ownDimension: configuration.ownDimension,
-      sharedDimension: configuration.rotaryDimension, valueDimension: configuration.valueDimension,
-      keys: keyUp,
-      values: valueUp)
-    context.causalAttention(
-      queries: queries, spans: spans, layer: layer, shape: configuration.expandedShape,
-      scale: configuration.scale, window: nil, expansion: expansion, into: heads)
-  }
-
-  private func absorbed(
+  private func attend(
     _ queries: Matrix, layer: Int, spans: UnsafeBufferPointer<SequenceSpan>, into heads: Matrix,
     _ workspace: inout LatentWorkspace, _ context: ComputeContext
   ) {
@@ -138,15 +102,15 @@ package struct LatentAttention: Sendable {
         rows += part.count
         first += part.count
         guard rows == Self.absorbedRows else { continue }
-        absorbed(queries, layer: layer, rows: rows, into: heads, &workspace, context)
+        attend(queries, layer: layer, rows: rows, into: heads, &workspace, context)
         rows = 0
       }
     }
-    if rows > 0 { absorbed(queries, layer: layer, rows: rows, into: heads, &workspace, context) }
+    if rows > 0 { attend(queries, layer: layer, rows: rows, into: heads, &workspace, context) }
   }
 
   /// The rows of the workspace's spans, at most `absorbedRows`, which follow each other; the spans are used up.
-  private func absorbed(
+  private func attend(
     _ queries: Matrix, layer: Int, rows: Int, into heads: Matrix, _ workspace: inout LatentWorkspace,
     _ context: ComputeContext
   ) {

@@ -103,8 +103,7 @@ final class SpanList: @unchecked Sendable {
       let span = all[index]
       precondition(span.firstRow == firstRow + rows, "the rows of spans follow each other")
       all[index] = SequenceSpan(
-        cache: span.cache, firstRow: rows, count: span.count, start: span.start,
-        expandsLatents: span.expandsLatents)
+        cache: span.cache, firstRow: rows, count: span.count, start: span.start)
       rows += span.count
     }
     return firstRow

@@ -12,8 +12,6 @@ package struct LinearBank: Sendable {
     let weights: Linear.Weights
     /// Output features of each member.
     let outputs: Int
-    /// Where the weights came from; nil if they can be had from `weights`.
-    let source: (any MemberRows)?
   }
 
   /// How many layers there are.
@@ -56,34 +54,6 @@ package struct LinearBank: Sendable {
       case .quantized(let matrix): context.groupedMatmul(product, matrix, groups: groups)
       }
       first += run.outputs
-    }
-  }
-}
-
-/// The rows of a bank's members.
-protocol MemberRows: Sendable {
-  /// Writes the weights of one output feature of a member.
-  func decode(_ member: Int, _ row: Int, into destination: UnsafeMutablePointer<Float>)
-}
-
-extension LinearBank: HeadMatrices {
-  package func copyRows(
-    ofHead head: Int, to destination: UnsafeMutablePointer<Float>, kernels: KernelTable
-  ) {
-    var place = destination
-    for run in runs {
-      let panels = (run.outputs + 15) / 16
-      switch run.weights {
-      case .packed(let matrix):
-        for panel in 0..<panels {
-          matrix.copyRows(
-            ofPanel: head * panels + panel, to: place + panel * 16 * inputs, kernels: kernels)
-        }
-      case .dense(let matrix): place.update(from: matrix.row(head * panels * 16), count: run.outputs * inputs)
-      case .quantized:
-        for row in 0..<run.outputs { run.source?.decode(head, row, into: place + row * inputs) }
-      }
-      place += run.outputs * inputs
     }
   }
 }

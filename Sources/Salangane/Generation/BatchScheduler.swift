@@ -110,9 +110,7 @@ final class BatchScheduler: ComputeTurn, @unchecked Sendable {
     let generated = batch.rows
     for sequence in chosen where sequence.isReading {
       var room = Decoder.promptChunk - batch.rows
-      if generated > 0, !sequence.needsLongParts {
-        room = min(room, Self.sharedPromptRows + generated - batch.rows)
-      }
+      if generated > 0 { room = min(room, Self.sharedPromptRows + generated - batch.rows) }
       if room > 0 { addRows(of: sequence, most: room) } else { line.append(sequence) }
     }
     chosen.removeAll(keepingCapacity: true)

@@ -48,7 +48,7 @@ final class DecoderEngine: Sendable {
 
   /// An empty memory of one session.
   func makeMemory(sharing promptCache: PromptCache?) -> SessionMemory {
-    SessionMemory(cache: makeCache(), decoder: decoder, promptCache: promptCache)
+    SessionMemory(cache: makeCache(), promptCache: promptCache)
   }
 
   /// What a job computes with.

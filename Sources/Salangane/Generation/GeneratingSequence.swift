@@ -75,14 +75,6 @@ final class GeneratingSequence: @unchecked Sendable {
   var hasEnded: Bool { mailbox.hasEnded }
   /// Whether the prompt hasn't been read to its end.
   var isReading: Bool { position < prompt.count }
-  /// Whether its next rows expand latents, those of earlier tokens again with every part of the prompt: it should have
-  /// few.
-  var needsLongParts: Bool { position < expandedEnd }
-
-  /// The positions of the prompt whose rows expand latents are those before this one.
-  private var expandedEnd: Int {
-    session.model.engine.decoder.expandedEnd(ofPrompt: session.memory.value?.promptEnd ?? 0)
-  }
 
   /// Takes up the session's memory, or makes it, unless that has happened.
   ///
@@ -115,21 +107,20 @@ final class GeneratingSequence: @unchecked Sendable {
     try cache.reserve(cache.count + rows)
     // What nothing is generated from is still read, for prompts to come.
     let isLast = position + rows == prompt.count && options.maximumTokens != 0
-    batch.append(
-      prompt[position..<position + rows], cache: cache, expandedEnd: expandedEnd, wantsOutput: isLast)
+    batch.append(prompt[position..<position + rows], cache: cache, wantsOutput: isLast)
     return isLast
   }
 
   /// Notes that its rows have run.
   func didRun() {
     if isReading {
-      session.memory.value?.append(prompt: prompt[position..<position + rows])
+      session.memory.value?.append(prompt[position..<position + rows])
       position += rows
       guard !isReading, options.maximumTokens == 0, !hasEnded else { return }
       summary.promptSeconds = elapsed()
       finish(.maximumTokens)
     } else {
-      session.memory.value?.append(generated: lastToken)
+      session.memory.value?.append(CollectionOfOne(lastToken))
     }
   }
 

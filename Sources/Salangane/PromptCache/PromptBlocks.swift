@@ -3,7 +3,7 @@ import SalanganeTensors
 /// Blocks of keys and values in the order of their last use, found by the tokens that they and all blocks before them
 /// hold.
 ///
-/// They form a tree, whose edges are the tokens of a block and how it was computed. A block is looked for among the
+/// They form a tree, whose edges are the tokens of a block. A block is looked for among the
 /// children of the one before it, by a hash and then by the tokens themselves, so that what is found has exactly the
 /// tokens asked for, from the first one on. Every block was used at least as late as those behind it: the one that was
 /// used longest ago is always a leaf, and can go.
@@ -12,15 +12,12 @@ package struct PromptBlocks {
   package struct Key: Hashable {
     /// The place of the block before it; -1 for a first block.
     package var parent: Int
-    /// Whether its latents were expanded when it was computed; false where there are none.
-    package var isExpanded: Bool
     /// Its tokens, `KVCache.blockLength` of them.
     package var tokens: [Int32]
 
     /// Describes a block.
-    package init(parent: Int, isExpanded: Bool = false, tokens: [Int32]) {
+    package init(parent: Int, tokens: [Int32]) {
       self.parent = parent
-      self.isExpanded = isExpanded
       self.tokens = tokens
     }
   }
@@ -62,22 +59,19 @@ package struct PromptBlocks {
   /// - Parameters:
   ///   - tokens: The sequence.
   ///   - most: The most blocks.
-  ///   - expanded: How many of the first blocks are to be computed with expanded latents.
-  private func chain(_ tokens: [Int32], most: Int, expanded: Int) -> [Int] {
+  private func chain(_ tokens: [Int32], most: Int) -> [Int] {
     var chain: [Int] = []
     while chain.count < most {
-      let key = Self.key(tokens, chain.count, after: chain.last ?? -1, expanded: expanded)
+      let key = Self.key(tokens, chain.count, after: chain.last ?? -1)
       guard let place = places[key] else { break }
       chain.append(place)
     }
     return chain
   }
 
-  private static func key(_ tokens: [Int32], _ index: Int, after parent: Int, expanded: Int) -> Key {
+  private static func key(_ tokens: [Int32], _ index: Int, after parent: Int) -> Key {
     let first = index * KVCache.blockLength
-    return Key(
-      parent: parent, isExpanded: index < expanded, tokens: Array(tokens[first..<first + KVCache.blockLength])
-    )
+    return Key(parent: parent, tokens: Array(tokens[first..<first + KVCache.blockLength]))
   }
 
   /// The blocks that hold the start of a sequence, as many as there are; they count as used.
@@ -85,9 +79,8 @@ package struct PromptBlocks {
   /// - Parameters:
   ///   - tokens: The sequence, at least `most` blocks long.
   ///   - most: The most blocks.
-  ///   - expanded: How many of the first blocks are to be computed with expanded latents.
-  package mutating func blocks(of tokens: [Int32], most: Int, expanded: Int) -> [KVBlock] {
-    let chain = chain(tokens, most: most, expanded: expanded)
+  package mutating func blocks(of tokens: [Int32], most: Int) -> [KVBlock] {
+    let chain = chain(tokens, most: most)
     use(chain)
     return chain.compactMap { nodes[$0]?.block }
   }
@@ -99,19 +92,16 @@ package struct PromptBlocks {
   /// - Parameters:
   ///   - tokens: The sequence, at least `count` blocks long.
   ///   - count: How many blocks.
-  ///   - expanded: How many of the first blocks were computed with expanded latents.
   ///   - block: Gives a block by its index.
   /// - Returns: Whether any was added.
   package mutating func insert(
-    _ tokens: [Int32], count: Int, expanded: Int, block: (Int) -> KVBlock
+    _ tokens: [Int32], count: Int, block: (Int) -> KVBlock
   ) -> Bool {
-    let chain = chain(tokens, most: count, expanded: expanded)
+    let chain = chain(tokens, most: count)
     use(chain)
     var last = chain.last ?? -1
     for index in chain.count..<count {
-      guard
-        let place = insert(
-          Self.key(tokens, index, after: last, expanded: expanded), block(index), behind: last)
+      guard let place = insert(Self.key(tokens, index, after: last), block(index), behind: last)
       else { return index > chain.count }
       last = place
     }

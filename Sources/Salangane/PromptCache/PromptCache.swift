@@ -21,10 +21,8 @@ import Synchronization
 /// longest ago.
 ///
 /// What a session computes has the same bits, whatever the cache holds: nothing, what sessions put in, or what came
-/// from a file. So a block is taken out only for the very tokens from the very start of the text, computed in the form
-/// in which the prompt would compute it. Where attention is over latents (DeepSeek-V2 and V3, GLM-4.7-Flash), prompts
-/// and generated tokens have different forms, and hardly anything is kept of what was generated; for all other models
-/// it is kept too. (With `MatmulBackend.openBLAS`, no result has fixed bits.)
+/// from a file. So a block is taken out only for the very tokens from the very start of the text; whether they were a
+/// prompt or generated makes no difference. (With `MatmulBackend.openBLAS`, no result has fixed bits.)
 ///
 /// A cache may be used by any number of sessions at once.
 public final class PromptCache: Sendable {
@@ -72,15 +70,11 @@ public final class PromptCache: Sendable {
 
   /// The blocks that hold the start of a prompt.
   ///
-  /// - Parameters:
-  ///   - tokens: The prompt.
-  ///   - expandedEnd: The positions whose latents the prompt expands are those before this one.
+  /// - Parameter tokens: The prompt.
   /// - Returns: Blocks for all but the last token at most, since the last one's output is needed.
-  func blocks(of tokens: [Int32], expandedEnd: Int) -> [KVBlock] {
+  func blocks(of tokens: [Int32]) -> [KVBlock] {
     state.withLock {
-      $0.blocks.blocks(
-        of: tokens, most: (tokens.count - 1) / KVCache.blockLength,
-        expanded: expandedEnd / KVCache.blockLength)
+      $0.blocks.blocks(of: tokens, most: (tokens.count - 1) / KVCache.blockLength)
     }
   }
 
@@ -89,11 +83,10 @@ public final class PromptCache: Sendable {
   /// - Parameters:
   ///   - tokens: The tokens that the cache holds.
   ///   - count: How many blocks; they are full.
-  ///   - expandedEnd: The positions whose latents were expanded are those before this one.
   ///   - cache: The keys and values.
-  func insert(_ tokens: [Int32], blocks count: Int, expandedEnd: Int, of cache: KVCache) {
+  func insert(_ tokens: [Int32], blocks count: Int, of cache: KVCache) {
     state.withLock { state in
-      let isNew = state.blocks.insert(tokens, count: count, expanded: expandedEnd / KVCache.blockLength) {
+      let isNew = state.blocks.insert(tokens, count: count) {
         cache.sharedBlock($0)
       }
       if isNew { state.isModified = true }

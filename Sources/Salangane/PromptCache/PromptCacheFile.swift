@@ -44,8 +44,8 @@ struct PromptCacheFormat: Equatable, Sendable {
 /// All numbers are little-endian. A header of 80 bytes: 8 bytes `SALANKVC`; the version and the tokens of a block, 32
 /// bits each; then 64 bits each: the model's fingerprint, the name of the element type, the number of layers, a digest
 /// of their shapes, the bytes of a block, the number of blocks, the checksum of the index, and that of the header up to
-/// here. The index has 528 bytes for a block: the index of the block before it or -1, and 1 if latents were expanded or
-/// 0, 32 bits each; the checksum of its bytes, 64 bits; its tokens, 32 bits each. Those used last come first, and so
+/// here. The index has 528 bytes for a block: the index of the block before it or -1, and 0,
+/// 32 bits each; the checksum of its bytes, 64 bits; its tokens, 32 bits each. Those used last come first, and so
 /// each comes behind the one before it in its text. The bytes of all blocks follow, in this order, and nothing else.
 ///
 /// Checksums are XXH64; that of the index takes that of the entries so far as the seed for the next.
@@ -75,7 +75,7 @@ struct PromptCacheFile {
     for (key, block) in blocks {
       let start = index.count
       index.append(littleEndian: Int32(key.parent))
-      index.append(littleEndian: Int32(key.isExpanded ? 1 : 0))
+      index.append(littleEndian: Int32(0))
       index.append(littleEndian: block.withUnsafeBytes { Checksum.hash($0) })
       for token in key.tokens { index.append(littleEndian: token) }
       checksum = Checksum.hash(Array(index[start...]), seed: checksum)
@@ -237,18 +237,14 @@ struct PromptCacheFile {
     guard parent >= -1, parent < index else {
       throw damage(index, "expected a block before it in the file to continue, or -1, found \(parent)")
     }
-    let form = bytes.integer(at: 4, as: Int32.self)
-    let hasLatents = format.layers.contains(where: \.isLatent)
-    let mayExpand = hasLatents && (parent < 0 || entries[parent].key.isExpanded)
-    guard form == 0 || (form == 1 && mayExpand) else {
-      throw damage(index, "expected 0\(mayExpand ? " or 1" : "") for expanded latents, found \(form)")
-    }
+    let reserved = bytes.integer(at: 4, as: Int32.self)
+    guard reserved == 0 else { throw damage(index, "expected 0 behind it, found \(reserved)") }
     let tokens = (0..<KVCache.blockLength).map { bytes.integer(at: 16 + $0 * 4, as: Int32.self) }
     if let token = tokens.first(where: { $0 < 0 || Int($0) >= format.vocabularySize }) {
       throw damage(index, "expected tokens from 0 to \(format.vocabularySize - 1), found \(token)")
     }
     return Entry(
-      key: .init(parent: parent, isExpanded: form == 1, tokens: tokens),
+      key: .init(parent: parent, tokens: tokens),
       checksum: bytes.integer(at: 8, as: UInt64.self))
   }
 
