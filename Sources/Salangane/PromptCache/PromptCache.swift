@@ -1,7 +1,6 @@
 import SalanganeFiles
 import SalanganeModelGraph
 import SalanganeTensors
-import Synchronization
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials
@@ -39,7 +38,7 @@ public final class PromptCache: Sendable {
     var isModified = false
   }
 
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   /// Creates an empty cache.
   ///
@@ -53,7 +52,7 @@ public final class PromptCache: Sendable {
   private init(_ format: PromptCacheFormat, _ blocks: PromptBlocks) {
     self.format = format
     maximumBytes = blocks.maximumBytes
-    state = Mutex(State(blocks: blocks))
+    state = Locked(State(blocks: blocks))
   }
 
   /// The bytes that the cache takes now.
