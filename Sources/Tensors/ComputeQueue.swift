@@ -111,11 +111,14 @@ package final class ComputeQueue: Sendable {
     if process != 0, process != getpid() { throw .forked }
   }
 
-  /// Asks for a turn, which is taken once; only after a first job, such as the one that loaded a model.
+  /// Asks for a turn, which is taken once. A first job, such as the one that loaded a model, has started the leading
+  /// thread, or reported that it can't be.
   ///
   /// Allocates nothing if as many turns have waited before.
   package func add(_ turn: any ComputeTurn) {
-    precondition(process.load(ordering: .relaxed) != 0, "turns belong to what a job has loaded")
+    if process.load(ordering: .acquiring) == 0 {
+      guard (try? start()) != nil else { preconditionFailure("turns belong to what a job has loaded") }
+    }
     waitingTurns.wrappingAdd(1, ordering: .relaxed)
     enqueue { $0.turns.append(turn) }
   }
