@@ -44,7 +44,7 @@ let fuzzTargets: [Target] =
     .executableTarget(
       name: "salangane-fuzz", dependencies: ["SalanganeHostileInput"], path: "Tests/Fuzz",
       swiftSettings: readerSettings,
-      linkerSettings: [.unsafeFlags(["-sanitize=address,fuzzer"])])
+      linkerSettings: [.unsafeFlags(["-sanitize=address,fuzzer", "-use-ld=lld"])])
   ] : []
 
 let package = Package(

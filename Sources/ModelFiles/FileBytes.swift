@@ -195,8 +195,9 @@ package final class FileDescriptor {
   package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(ModelFileError) {
     var done = 0
     while done < buffer.count {
-      // Linux never reads more than about 2 GiB at once.
-      let wanted = min(buffer.count - done, 1 << 30)
+      // Linux never reads more than about 2 GiB at once. Between parts, there is a look whether they are still wanted.
+      if done > 0 { try ReadInterruption.check(file: path) }
+      let wanted = min(buffer.count - done, 16 << 20)
       let count = pread(number, buffer.baseAddress! + done, wanted, off_t(offset + done))
       if count < 0 {
         if errno == EINTR { continue }

@@ -195,7 +195,10 @@ struct GGUFParser {
       } else if let width = elementType.byteCount {
         position += count * width
       } else if elementType == .string {
-        for _ in 0..<count { _ = try string(key) }
+        for index in 0..<count {
+          try ReadInterruption.check(after: index, file: file.path)
+          _ = try string(key)
+        }
       } else {
         for _ in 0..<count { try checkValue(.array, key, depth: depth + 1) }
       }

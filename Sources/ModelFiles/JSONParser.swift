@@ -45,7 +45,10 @@ struct JSONParser {
     }
     skipSpace()
     try startValue()
+    var steps = 0
     while let container = open.last {
+      try ReadInterruption.check(after: steps, file: file)
+      steps &+= 1
       skipSpace()
       let close = container.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")
       guard position < text.count else {

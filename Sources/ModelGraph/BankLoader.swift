@@ -8,7 +8,8 @@ extension WeightLoader {
   /// - Parameters:
   ///   - members: For each member, the matrices whose rows follow each other: as many for each, with as many rows.
   ///   - inputs: Input features.
-  func bank(_ members: [[RowSource]], inputs: Int) -> LinearBank {
+  /// - Throws: `ModelFileError` if there is no memory for it.
+  func bank(_ members: [[RowSource]], inputs: Int) throws(ModelFileError) -> LinearBank {
     let forms = members[0].indices.map { form(of: members, part: $0) }
     var runs: [LinearBank.Run] = []
     var first = 0
@@ -16,6 +17,12 @@ extension WeightLoader {
       var end = first + 1
       while end < forms.count, forms[end] == forms[first] { end += 1 }
       let rows = BankRows(members.map { RowTable(Array($0[first..<end])) }, outputs: members[0][first..<end])
+      if tally == nil {
+        try expectMemory(
+          for: forms[first].map { .quantized($0) } ?? .floats, rows: rows.count * rows.padded,
+          columns: inputs,
+          options)
+      }
       runs.append(run(rows, form: forms[first], inputs: inputs))
       first = end
     }

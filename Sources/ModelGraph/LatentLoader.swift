@@ -97,6 +97,6 @@ extension DecoderLoader {
         try RowSource(tensor, slice: head, rows: tensor.shape[1], checkpoint: checkpoint)
       ])
     }
-    return loader.bank(members, inputs: tensor.shape[2])
+    return try loader.bank(members, inputs: tensor.shape[2])
   }
 }

@@ -18,8 +18,8 @@ extension DecoderLoader {
       // Where tokens go is decided in floats.
       routerWeights: try loader.linear(
         [part(.router, layer, mixture.experts)], inputs: hidden, precision: .float),
-      gateUp: loader.bank(try gateUpRows(layer, mixture), inputs: hidden),
-      down: loader.bank(
+      gateUp: try loader.bank(gateUpRows(layer, mixture), inputs: hidden),
+      down: try loader.bank(
         try expertRows(.expertDown, layer, mixture.experts, rows: hidden, columns: size).map { [$0] },
         inputs: size),
       shared: try sharedExpert(layer, mixture), sharedGate: try sharedScale(layer, mixture))

@@ -162,11 +162,13 @@ package struct WeightLoader {
     precondition(bias == nil || bias?.count == outputs, "all parts have a bias, or none")
     var options = options
     if let precision { options.precision = precision }
-    return Linear(runs(sources, inputs: inputs, options), inputs: inputs, bias: bias)
+    return Linear(try runs(sources, inputs: inputs, options), inputs: inputs, bias: bias)
   }
 
   /// Matrices on top of each other, those of one form together.
-  private func runs(_ sources: [RowSource], inputs: Int, _ options: WeightOptions) -> [Linear.Run] {
+  private func runs(
+    _ sources: [RowSource], inputs: Int, _ options: WeightOptions
+  ) throws(ModelFileError) -> [Linear.Run] {
     var runs: [Linear.Run] = []
     var rest = sources[...]
     while let first = rest.first {
@@ -179,6 +181,7 @@ package struct WeightLoader {
       if let tally {
         weights = tally.weights(form, rows: outputs, columns: inputs, options)
       } else {
+        try expectMemory(for: form, rows: outputs, columns: inputs, options)
         switch form {
         case .quantized(let format):
           weights = .quantized(
@@ -199,6 +202,22 @@ package struct WeightLoader {
     }
     return runs
   }
+
+  /// Checks that there is memory for a matrix.
+  ///
+  /// - Throws: `ModelFileError` of the kind `unreadable`.
+  func expectMemory(
+    for form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
+  ) throws(ModelFileError) {
+    let bytes = WeightTally.byteCount(form, rows: rows, columns: columns, options)
+    do throws(ComputeError) {
+      try FloatBuffer.expectMemory(bytes: bytes)
+    } catch {
+      throw ModelFileError(
+        .unreadable, file: checkpoint.path,
+        expectation: "expected memory for \(bytes) bytes of a matrix's weights")
+    }
+  }
 }
 
 /// Bytes of weights, counted while everything but the weights is loaded.
@@ -215,15 +234,18 @@ package final class WeightTally {
   func weights(
     _ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
   ) -> Linear.Weights {
+    byteCount += Self.byteCount(form, rows: rows, columns: columns, options)
+    return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))
+  }
+
+  /// Bytes of a matrix that is kept in a form.
+  static func byteCount(_ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions) -> Int {
     switch form {
     case .quantized(let format):
-      byteCount += QuantizedMatrix.byteCount(format, rows: rows, columns: columns, packs: options.packs)
-    case .halves(let element):
-      byteCount += PackedMatrix.byteCount(rows: rows, columns: columns, element: element)
-    case .floats:
-      byteCount += Linear.Weights.byteCount(rows: rows, columns: columns, backend: options.backend)
+      QuantizedMatrix.byteCount(format, rows: rows, columns: columns, packs: options.packs)
+    case .halves(let element): PackedMatrix.byteCount(rows: rows, columns: columns, element: element)
+    case .floats: Linear.Weights.byteCount(rows: rows, columns: columns, backend: options.backend)
     }
-    return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))
   }
 }
 

@@ -8,6 +8,8 @@ extension ComputeContext {
   /// maximum and sum (FlashAttention; Dao et al., 2022). Chunks start at the sequence's first key, so a
   /// sequence's result depends on nothing but the sequence.
   ///
+  /// Once the context's request is cancelled, it ends with the queries it is at, and `out` is to be thrown away.
+  ///
   /// - Parameters:
   ///   - qkv: `[tokens, 3 * heads * headDimension]`: all query heads, then keys, then values.
   ///   - offsets: Where each sequence starts, and the end of the last: `sequences + 1` numbers.
@@ -27,6 +29,7 @@ extension ComputeContext {
     let longest = zip(offsets, offsets.dropFirst()).map { $1 - $0 }.max() ?? 0
     let layout = AttentionScratch(longest: longest, headDimension: headDimension)
     let kernels = kernels
+    let cancellation = cancellation
     let sequences = offsets.count - 1
     let codes = quantizes ? beginQuantizing(rows: out.rows, columns: hidden) : nil
     offsets.withUnsafeBufferPointer { offsets in
@@ -42,7 +45,7 @@ extension ComputeContext {
           key: qkv.row(first) + hidden + head * headDimension,
           value: qkv.row(first) + 2 * hidden + head * headDimension,
           out: out.row(first) + head * headDimension, outStride: out.stride, codes: codes, firstRow: first,
-          columns: head * headDimension..<(head + 1) * headDimension)
+          columns: head * headDimension..<(head + 1) * headDimension, cancellation: cancellation)
         attention.run()
       }
     }
@@ -96,11 +99,13 @@ private struct HeadAttention {
   /// The sequence's first row, and the head's features, in `codes`.
   let firstRow: Int
   let columns: Range<Int>
+  let cancellation: Cancellation?
 
   func run() {
     packKeysAndValues()
     var block = 0
     while block < length {
+      if let cancellation, cancellation.isCancelled { return }
       attend(from: block, count: min(AttentionScratch.queryBlock, length - block))
       block += AttentionScratch.queryBlock
     }

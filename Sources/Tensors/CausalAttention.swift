@@ -73,6 +73,8 @@ extension ComputeContext {
   ///
   /// All query heads of a key and value head go together, so that keys and values are read once.
   ///
+  /// Once the context's request is cancelled, it ends with the block of keys it is at, and `out` is to be thrown away.
+  ///
   /// - Parameters:
   ///   - queries: `[rows, shape.queryFeatures]` or wider.
   ///   - spans: The sequences; their caches hold the keys and values of these rows already.
@@ -99,7 +101,7 @@ extension ComputeContext {
       layout: CausalScratch(
         shape: shape, source: source, lanes: lanes, arithmetic: cache.arithmetic), source: source,
       shape: shape, spans: spans, lanes: lanes, layer: layer, scale: scale, window: window ?? .max,
-      queries: queries, out: out)
+      queries: queries, out: out, cancellation: cancellation)
     if work.count < threads, work.mostBlocks > 1 {
       splitAttention(work)
     } else {
@@ -134,6 +136,8 @@ struct CausalWork {
   let window: Int
   let queries: Matrix
   let out: Matrix
+  /// The request that computes.
+  let cancellation: Cancellation?
 
   /// How many parts there are.
   var count: Int { ComputeContext.taskCount(spans, shape, lanes: lanes) }
@@ -162,12 +166,14 @@ struct CausalWork {
       kernels: kernels, layout: layout, source: source, scratch: scratch, shape: shape, span: span,
       layer: layer, head: part / blocks, firstLane: firstLane,
       count: min(lanes, span.count * shape.groupSize - firstLane), scale: scale, window: window,
-      queries: queries, out: out)
+      queries: queries, out: out, cancellation: cancellation)
   }
 }
 
 /// Causal attention with a task for each part.
 private struct CausalPhase: ScratchPhase {
+  static let isAbandoned = true
+
   let work: CausalWork
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {

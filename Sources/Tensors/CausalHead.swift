@@ -82,6 +82,11 @@ struct CausalHead {
   let window: Int
   let queries: Matrix
   let out: Matrix
+  let cancellation: Cancellation?
+
+  /// Whether nobody wants the result any more; looked at before each block of keys, which takes at most some tenths of
+  /// a millisecond.
+  var isCancelled: Bool { cancellation?.isCancelled ?? false }
 
   func position(_ lane: Int) -> Int { span.start + lane / shape.groupSize }
 
@@ -101,7 +106,7 @@ struct CausalHead {
     if let integers = layout.integers { packQueries(integers) } else { packQueries() }
   }
 
-  /// Runs the queries over some blocks.
+  /// Runs the queries over some blocks, or over fewer if that is no longer wanted.
   ///
   /// - Parameters:
   ///   - blocks: The blocks.
@@ -116,7 +121,7 @@ struct CausalHead {
     }
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
     let last = position(firstLane + count - 1)
-    for chunk in blocks {
+    for chunk in blocks where !isCancelled {
       let start = chunk * KVCache.blockLength
       let visible = min(KVCache.blockLength, last + 1 - start)
       let loaded = source.load(

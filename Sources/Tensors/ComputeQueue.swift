@@ -50,19 +50,26 @@ package final class ComputeQueue: Sendable {
   private let waitingTurns = Atomic<Int>(0)
   private let shares = LeaderState(Shares())
   private let team = ThreadTeam()
+  private let leaderStackBytes: Int?
 
-  private init() {}
+  /// Creates a queue.
+  ///
+  /// - Parameter leaderStackBytes: The stack of its leading thread, for tests; nil for the system's default.
+  package init(leaderStackBytes: Int? = nil) { self.leaderStackBytes = leaderStackBytes }
 
   /// Runs a job on the computing threads and returns what it returns.
   ///
   /// A job whose task is cancelled before its turn is not run, and its caller doesn't wait for that turn. One that
-  /// is cancelled while it runs ends with its next check, and what it returns is dropped.
+  /// is cancelled while it runs ends with its next check, and what it returns is dropped; so does its reading of
+  /// files.
   ///
-  /// - Throws: What `body` throws, `CancellationError`, or `ComputeError.forked` in a child of `fork`.
+  /// - Throws: What `body` throws, `CancellationError`, or `ComputeError`: `forked` in a child of `fork`, `noThread` if
+  ///   the system refuses to start the leading thread; the next request tries again.
   package func run<Result: Sendable>(
     _ body: @escaping @Sendable (ThreadTeam, Cancellation) throws -> Result
   ) async throws -> Result {
     try checkProcess()
+    if process.load(ordering: .acquiring) == 0 { try start() }
     let cancellation = Cancellation(queue: self)
     let request = Request<Result>()
     return try await withTaskCancellationHandler {
@@ -75,7 +82,9 @@ package final class ComputeQueue: Sendable {
           do {
             try cancellation.check()
             let faults = MappedFiles.faults
-            let result = try body(team, cancellation)
+            let result = try ReadInterruption.withRequest({ cancellation.isCancelled }) {
+              try body(team, cancellation)
+            }
             try cancellation.check()
             try MappedFiles.check(since: faults)
             continuation.resume(returning: result)
@@ -102,10 +111,14 @@ package final class ComputeQueue: Sendable {
     if process != 0, process != getpid() { throw .forked }
   }
 
-  /// Asks for a turn, which is taken once.
+  /// Asks for a turn, which is taken once. A first job, such as the one that loaded a model, has started the leading
+  /// thread, or reported that it can't be.
   ///
   /// Allocates nothing if as many turns have waited before.
   package func add(_ turn: any ComputeTurn) {
+    if process.load(ordering: .acquiring) == 0 {
+      guard (try? start()) != nil else { preconditionFailure("turns belong to what a job has loaded") }
+    }
     waitingTurns.wrappingAdd(1, ordering: .relaxed)
     enqueue { $0.turns.append(turn) }
   }
@@ -113,12 +126,7 @@ package final class ComputeQueue: Sendable {
   private func enqueue(_ job: @escaping Job) { enqueue { $0.jobs.append(job) } }
 
   private func enqueue(_ change: (inout State) -> Void) {
-    let mustStart = state.withLock { state in
-      change(&state)
-      defer { state.isStarted = true }
-      return !state.isStarted
-    }
-    if mustStart { startLeader() }
+    state.withLock { change(&$0) }
     state.signal()
   }
 
@@ -171,17 +179,31 @@ package final class ComputeQueue: Sendable {
     if let turn { take(turn) }
   }
 
-  private func startLeader() {
+  /// Starts the leading thread unless it runs.
+  private func start() throws(ComputeError) {
+    try state.withLock { (state) throws(ComputeError) in
+      guard !state.isStarted else { return }
+      try startLeader()
+      state.isStarted = true
+      process.store(getpid(), ordering: .releasing)
+    }
+  }
+
+  private func startLeader() throws(ComputeError) {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    if let leaderStackBytes { pthread_attr_setstacksize(&attributes, leaderStackBytes) }
     let start = Unmanaged.passRetained(self)
     #if canImport(Darwin)
       var thread: pthread_t?
     #else
       var thread = pthread_t()
     #endif
-    guard pthread_create(&thread, nil, leaderMain, start.toOpaque()) == 0 else {
-      fatalError("the system refuses to start a thread for computing")
+    guard pthread_create(&thread, &attributes, leaderMain, start.toOpaque()) == 0 else {
+      start.release()
+      throw .noThread
     }
-    process.store(getpid(), ordering: .relaxed)
   }
 }
 
@@ -201,6 +223,10 @@ package final class ComputeQueue: Sendable {
 public enum ComputeError: Error, Equatable, Sendable {
   /// The process is a child of `fork`, whose parent has computed before: the computing threads stayed there.
   case forked
+  /// The system refuses to start a thread.
+  case noThread
+  /// The system refuses so many bytes.
+  case outOfMemory(bytes: Int)
 }
 
 extension ComputeError: CustomStringConvertible {
@@ -209,6 +235,8 @@ extension ComputeError: CustomStringConvertible {
     switch self {
     case .forked:
       "computing: expected the process that began it, found a child of its fork, which has no threads for it"
+    case .noThread: "computing: expected to be allowed a thread, which the system refuses"
+    case .outOfMemory(let bytes): "computing: expected \(bytes) bytes of memory, which the system refuses"
     }
   }
 }

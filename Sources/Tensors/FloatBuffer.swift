@@ -17,7 +17,11 @@ package final class FloatBuffer: @unchecked Sendable {
 
   private static let hugePage = 2 << 20
 
-  /// Allocates room for `count` floats.
+  /// Allocates room for `count` floats, or ends the process if there is none.
+  ///
+  /// That isn't an error since all of computing would have to throw it, for what hardly happens: a system that promises
+  /// more memory than it has ends processes when they use it, and others refuse large requests only. Whoever is about
+  /// to ask for much, such as weights or the activations of a long batch, calls `expectMemory` first.
   package init(count: Int) {
     precondition(count >= 0 && count < Int.max / 8, "a buffer's size is checked by whoever asks for it")
     let bytes = max(count, 16) * MemoryLayout<Float>.stride
@@ -35,6 +39,17 @@ package final class FloatBuffer: @unchecked Sendable {
   }
 
   deinit { free(base) }
+
+  /// Checks that the system gives so much memory, by taking it for a moment without touching it.
+  ///
+  /// - Throws: `ComputeError.outOfMemory`.
+  package static func expectMemory(bytes: Int) throws(ComputeError) {
+    // Less comes out of memory that the process has already.
+    guard bytes >= hugePage else { return }
+    var memory: UnsafeMutableRawPointer?
+    guard posix_memalign(&memory, hugePage, bytes) == 0 else { throw .outOfMemory(bytes: bytes) }
+    free(memory)
+  }
 }
 
 /// A matrix of floats whose rows start at multiples of 16 floats, so that kernels may write whole vectors:

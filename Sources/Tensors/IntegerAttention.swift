@@ -234,7 +234,7 @@ extension CausalHead {
     }
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
     let last = position(firstLane + count - 1)
-    for chunk in blocks {
+    for chunk in blocks where !isCancelled {
       let start = chunk * KVCache.blockLength
       let loaded = source.loadIntegers(
         span.cache, layer: layer, head: head, block: chunk,

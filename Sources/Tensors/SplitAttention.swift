@@ -44,6 +44,8 @@ private struct SplitAttention {
 
 /// Every part over every block of a wave.
 private struct BlockPhase: ScratchPhase {
+  static let isAbandoned = true
+
   let split: SplitAttention
   let blocks: Range<Int>
   /// Tasks for each part, which share the blocks.
@@ -58,12 +60,16 @@ private struct BlockPhase: ScratchPhase {
     let seen = (first..<end).clamped(to: head.blocks)
     guard !seen.isEmpty else { return }
     head.prepare()
-    for block in seen { head.run(blocks: block..<block + 1, split.state(part, block - blocks.lowerBound)) }
+    for block in seen where !head.isCancelled {
+      head.run(blocks: block..<block + 1, split.state(part, block - blocks.lowerBound))
+    }
   }
 }
 
 /// The blocks of a wave merged with those before, for some lanes of a part.
 private struct MergePhase: ScratchPhase {
+  static let isAbandoned = true
+
   let split: SplitAttention
   let blocks: Range<Int>
   let isFirst: Bool

@@ -38,6 +38,7 @@ enum ExitStatus: Int32 {
       if case .notFinite = error { self = .data } else { self = .usage }
     case let error as GenerationError:
       if case .notFinite = error { self = .data } else { self = .usage }
+    case ComputeError.noThread, ComputeError.outOfMemory: self = .usage
     case is UsageError, is InstructionSetError, is TokenizerError: self = .usage
     case is ClosedOutput: self = .success
     default: self = .software

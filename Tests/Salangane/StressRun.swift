@@ -11,12 +11,23 @@ struct StressReport: Sendable {
   var failures: [String] = []
   /// Seconds from each cancellation to the return of its request.
   var cancellations: [Double] = []
-  /// The requests whose cancellations took more than 100 ms.
-  var slow: [String] = []
+  /// How many of them were more than 0.1.
+  var slow = 0
+  /// The longest of them, and what was cancelled.
+  var slowest: [(seconds: Double, name: String)] = []
   /// Requests that were through before their cancellation came.
   var tooLate = 0
   /// Samples of the process, one a second.
   var samples: [ProcessSample] = []
+
+  fileprivate mutating func addCancellation(_ seconds: Double, _ name: String) {
+    cancellations.append(seconds)
+    if seconds > 0.1 { slow += 1 }
+    slowest.append((seconds, name))
+    guard slowest.count > 40 else { return }
+    slowest.sort { $0.seconds > $1.seconds }
+    slowest.removeLast(20)
+  }
 
   /// The seconds within which a share of the cancelled requests came back.
   func cancellation(percentile: Double) -> Double {
@@ -92,7 +103,7 @@ final class StressRun: Sendable {
   private func note(_ request: StressRequest, _ seed: UInt64) async {
     do {
       var random = SplitMix64(seed: seed)
-      let isReference = try await request.run(&random)
+      let isReference = try await request.run(&random, StressPhase())
       report.withLock { report in
         report.answers[request.name, default: 0] += isReference ? 1 : 0
         if !isReference { report.failures.append("\(request.name): other bits, seed \(seed)") }
@@ -105,14 +116,16 @@ final class StressRun: Sendable {
   /// Sends a request, and cancels it after a moment.
   private func cancel(_ request: StressRequest, _ random: inout SplitMix64) async {
     let seed = random.next()
+    let phase = StressPhase()
     let task = Task {
       var random = SplitMix64(seed: seed)
-      return try await request.run(&random)
+      return try await request.run(&random, phase)
     }
     // As often at once as much later.
     let moment = Double.random(in: 0...1, using: &random)
     let delay = UInt64(moment * moment * moment * 100_000_000)
     if delay > 100_000 { try? await Task.sleep(nanoseconds: delay) }
+    let phaseName = phase.name
     let cancelled = ContinuousClock.now
     task.cancel()
     let result = await task.result
@@ -123,8 +136,7 @@ final class StressRun: Sendable {
       case .success(false):
         report.failures.append("\(request.name): other bits though cancelled, seed \(seed)")
       case .failure(is CancellationError):
-        report.cancellations.append(latency)
-        if latency > 0.1 { report.slow.append("\(Int(latency * 1000)) ms: \(request.name)") }
+        report.addCancellation(latency, "\(request.name), \(phaseName)")
       case .failure(let error): report.failures.append("\(request.name), cancelled: \(error), seed \(seed)")
       }
     }
@@ -168,8 +180,10 @@ extension StressReport {
     }
     lines.append(
       "\(cancellations.count) cancelled, \(tooLate) came too late; " + percentiles.joined(separator: ", "))
-    lines.append("\(slow.count) cancellations took more than 100 ms")
-    lines += slow.prefix(20)
+    lines.append("\(slow) cancellations took more than 100 ms; the slowest:")
+    lines += slowest.sorted { $0.seconds > $1.seconds }.prefix(max(10, min(slow, 20))).map {
+      "\(($0.seconds * 10_000).rounded() / 10) ms\t\($0.name)"
+    }
     if let threads = samples.map(\.threads).max() { lines.append("at most \(threads) threads") }
     let last = Int((samples.last?.seconds ?? 0) / 60)
     if last > 5, let fifth = memory(inMinute: 5), let end = memory(inMinute: last) {

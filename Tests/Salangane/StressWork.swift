@@ -1,12 +1,24 @@
 import Foundation
 import Salangane
+import SalanganeFiles
 import SalanganeTestSupport
+
+/// What a request is at.
+final class StressPhase: Sendable {
+  private let phase = Locked("waiting for its task")
+
+  /// The name of the phase.
+  var name: String { phase.withLock { $0 } }
+
+  /// Goes on to the next phase.
+  func enter(_ name: String) { phase.withLock { $0 = name } }
+}
 
 /// One kind of request, and whether its answer had the bits that it must have.
 struct StressRequest: Sendable {
   let name: String
-  /// Sends the request; true if the answer is the reference, bit by bit.
-  let run: @Sendable (_ random: inout SplitMix64) async throws -> Bool
+  /// Sends the request, and tells what it is at; true if the answer is the reference, bit by bit.
+  let run: @Sendable (_ random: inout SplitMix64, _ phase: StressPhase) async throws -> Bool
 }
 
 /// Models with the answers that they gave when nothing else was going on.
@@ -47,17 +59,21 @@ struct StressWork {
     }
     let name = (path as NSString).lastPathComponent
     requests.append(
-      StressRequest(name: "embed \(name)") { random in
+      StressRequest(name: "embed \(name)") { random, phase in
+        phase.enter("embedding")
         let first = Int.random(in: 0..<Self.texts, using: &random)
         return try await compare(
           embedder, first..<Int.random(in: first + 1...Self.texts, using: &random))
       })
     requests.append(
-      StressRequest(name: "load \(name)") { random in
+      StressRequest(name: "load \(name)") { random, phase in
         let options = ModelOptions(
           threads: Int.random(in: 1...3, using: &random), isMemoryMapped: Bool.random(using: &random),
           batchTokens: Int.random(in: 1...500, using: &random))
-        return try await compare(Embedder(contentsOf: url, options: options), 0..<20)
+        phase.enter("loading")
+        let loaded = try await Embedder(contentsOf: url, options: options)
+        phase.enter("embedding")
+        return try await compare(loaded, 0..<20)
       })
   }
 
@@ -70,14 +86,18 @@ struct StressWork {
     let expected = try await reranker.score(query: "a bird", documents: documents)
     let name = (path as NSString).lastPathComponent
     requests.append(
-      StressRequest(name: "rerank \(name)") { random in
+      StressRequest(name: "rerank \(name)") { random, phase in
+        phase.enter("scoring")
         let count = Int.random(in: 1...documents.count, using: &random)
         return try await reranker.score(query: "a bird", documents: Array(documents.prefix(count)))
           == Array(expected.prefix(count))
       })
     requests.append(
-      StressRequest(name: "load \(name)") { _ in
-        try await Reranker(contentsOf: url).score(query: "a bird", documents: documents) == expected
+      StressRequest(name: "load \(name)") { _, phase in
+        phase.enter("loading")
+        let loaded = try await Reranker(contentsOf: url)
+        phase.enter("scoring")
+        return try await loaded.score(query: "a bird", documents: documents) == expected
       })
   }
 
@@ -107,19 +127,22 @@ struct StressWork {
     let expected = texts
     let name = (path as NSString).lastPathComponent
     requests.append(
-      StressRequest(name: "generate \(name)") { random in
+      StressRequest(name: "generate \(name)") { random, phase in
         // Twice in one session: the second time the prompt is there already.
         let session = model.makeSession()
         let index = Int.random(in: prompts.indices, using: &random)
-        for _ in 0..<Int.random(in: 1...2, using: &random) {
+        for turn in 1...Int.random(in: 1...2, using: &random) {
+          phase.enter("generating, turn \(turn)")
           let found = try await session.generate(tokens: prompts[index], options: choices[index]).summary()
           if found.ids != expected[index] { return false }
         }
         return true
       })
     requests.append(
-      StressRequest(name: "load \(name)") { random in
+      StressRequest(name: "load \(name)") { random, phase in
+        phase.enter("loading")
         let loaded = try await LanguageModel(contentsOf: url, options: options)
+        phase.enter("generating")
         let index = Int.random(in: prompts.indices, using: &random)
         return try await loaded.generate(tokens: prompts[index], options: choices[index]).summary().ids
           == expected[index]
@@ -127,8 +150,9 @@ struct StressWork {
     guard !isLarge else { return }
     let logits = try await model.logits(tokens: prompts[0])
     requests.append(
-      StressRequest(name: "logits \(name)") { _ in
-        try await model.logits(tokens: prompts[0]).elementsEqual(logits)
+      StressRequest(name: "logits \(name)") { _, phase in
+        phase.enter("computing logits")
+        return try await model.logits(tokens: prompts[0]).elementsEqual(logits)
       })
   }
 }

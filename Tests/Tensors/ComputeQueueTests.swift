@@ -1,3 +1,4 @@
+import SalanganeFiles
 import SalanganeKernels
 import SalanganeTensors
 import SalanganeTestSupport
@@ -89,6 +90,43 @@ import Testing
     task.cancel()
     mayEnd.open()
     await #expect(throws: CancellationError.self) { try await task.value }
+  }
+
+  /// What a job reads when its request is cancelled is read no further.
+  @Test func readingEndsWithItsRequest() async throws {
+    let text = Array(("[" + String(repeating: "1,", count: 3 * ReadInterruption.interval) + "1]").utf8)
+    let started = Gate()
+    let mayEnd = Gate()
+    let task = Task {
+      try await ComputeQueue.shared.run { _, cancellation in
+        _ = try JSONDocument(text, file: "text")
+        started.open()
+        mayEnd.wait()
+        #expect(throws: ModelFileError.self) { _ = try JSONDocument(text, file: "text") }
+      }
+    }
+    try await started.passed()
+    task.cancel()
+    mayEnd.open()
+    await #expect(throws: CancellationError.self) { try await task.value }
+    _ = try JSONDocument(text, file: "text")
+  }
+
+  /// Without its leading thread, a queue refuses requests.
+  @Test func refusedThreadsAreReported() async {
+    // More stack than there are addresses.
+    let queue = ComputeQueue(leaderStackBytes: 1 << 60)
+    for _ in 0..<2 {
+      await #expect(throws: ComputeError.noThread) { try await queue.run { _, _ in 1 } }
+    }
+  }
+
+  /// More memory than there are addresses is refused before it is asked for in earnest.
+  @Test func refusedMemoryIsReported() throws {
+    #expect(throws: ComputeError.outOfMemory(bytes: 1 << 48)) {
+      try FloatBuffer.expectMemory(bytes: 1 << 48)
+    }
+    for bytes in [0, 1, 4 << 20] { try FloatBuffer.expectMemory(bytes: bytes) }
   }
 
   /// Products of a request that is cancelled are given up; those of others aren't.

@@ -153,8 +153,8 @@ package struct Decoder: Sendable {
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[rows, hidden]`.
   /// - Returns: `[rows, hidden]`, before the last norm, in the workspace's memory.
-  /// - Throws: `KVCacheError` if a cache can't hold the rows; `ModelFileError` if the file with the embeddings shrank;
-  ///   `CancellationError` between two blocks.
+  /// - Throws: `KVCacheError` if a cache can't hold the rows; `ComputeError` if there is no memory for activations;
+  ///   `ModelFileError` if the file with the embeddings shrank; `CancellationError` between two blocks.
   func hiddenStates(
     _ tokens: UnsafeBufferPointer<Int32>, spans: UnsafeBufferPointer<SequenceSpan>, panel: Int = .max,
     workspace: inout DecoderWorkspace, context: ComputeContext, cancellation: Cancellation,
@@ -162,7 +162,7 @@ package struct Decoder: Sendable {
   ) throws -> Matrix {
     try cancellation.check()
     for span in spans { try span.cache.reserve(span.start + span.count) }
-    workspace.reserve(rows: tokens.count, panel: panel)
+    try workspace.reserve(rows: tokens.count, panel: panel)
     let hidden = workspace.hidden
     try tokenEmbeddings.checkFile()
     context.begin(.embedding)
@@ -323,7 +323,13 @@ package struct DecoderWorkspace: Sendable {
   }
 
   /// Makes room for `rows` tokens of which `panel` run together, and uses just those.
-  fileprivate mutating func reserve(rows: Int, panel: Int) {
+  ///
+  /// - Throws: `ComputeError.outOfMemory`.
+  fileprivate mutating func reserve(rows: Int, panel: Int) throws(ComputeError) {
+    if hidden.capacity < rows || normed.capacity < min(panel, rows) {
+      let whole = [hidden, delta, rotaryTable].reduce(0) { $0 + $1.byteCount(rows: rows) }
+      try FloatBuffer.expectMemory(bytes: max(whole, byteCount(rows: min(panel, rows))))
+    }
     // Rounded up, so that runs of about the same size don't allocate each time.
     if hidden.capacity < rows {
       let capacity = (rows + 15) & ~15

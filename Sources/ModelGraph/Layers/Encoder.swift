@@ -51,13 +51,14 @@ package struct Encoder: Sendable {
   ///   - workspace: Memory for the activations; grows if it must.
   ///   - layerInputs: Sees the hidden states before every block, `[tokens, hidden]`.
   /// - Returns: `[tokens, hidden]`, in the workspace's memory.
-  /// - Throws: `ModelFileError` if the file with the embeddings shrank; `CancellationError` between two blocks.
+  /// - Throws: `ModelFileError` if the file with the embeddings shrank; `ComputeError` if there is no memory;
+  ///   `CancellationError` between two blocks.
   package func hiddenStates(
     tokens: [Int32], offsets: [Int], typeIDs: [Int32]? = nil, workspace: inout EncoderWorkspace,
     context: ComputeContext, cancellation: Cancellation, layerInputs: ((Int, Matrix) -> Void)? = nil
   ) throws -> Matrix {
     precondition(offsets.first == 0 && offsets.last == tokens.count)
-    workspace.reserve(rows: tokens.count)
+    try workspace.reserve(rows: tokens.count)
     let hidden = workspace.hidden
     try tokenEmbeddings.checkFile()
     context.begin(.embedding)
@@ -154,10 +155,14 @@ package struct EncoderWorkspace: Sendable {
   }
 
   /// Makes room for `rows` tokens, and uses just those.
-  fileprivate mutating func reserve(rows: Int) {
+  ///
+  /// - Throws: `ComputeError.outOfMemory`.
+  fileprivate mutating func reserve(rows: Int) throws(ComputeError) {
     if hidden.capacity < rows {
       // Rounded up, so that batches of about the same size don't allocate each time.
       let capacity = (rows + 255) & ~255
+      let matrices = [hidden, queryKeyValue, attention, projection, intermediate]
+      try FloatBuffer.expectMemory(bytes: matrices.reduce(0) { $0 + $1.byteCount(rows: capacity) })
       hidden = Matrix(rows: capacity, columns: hiddenSize)
       queryKeyValue = Matrix(rows: capacity, columns: 3 * hiddenSize)
       attention = Matrix(rows: capacity, columns: hiddenSize)

@@ -1,7 +1,6 @@
 import SalanganeFiles
 import SalanganeModelGraph
 import SalanganeTensors
-import Synchronization
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials
@@ -37,7 +36,7 @@ public final class PromptCache: Sendable {
     var isModified = false
   }
 
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   /// Creates an empty cache.
   ///
@@ -51,7 +50,7 @@ public final class PromptCache: Sendable {
   private init(_ format: PromptCacheFormat, _ blocks: PromptBlocks) {
     self.format = format
     maximumBytes = blocks.maximumBytes
-    state = Mutex(State(blocks: blocks))
+    state = Locked(State(blocks: blocks))
   }
 
   /// The bytes that the cache takes now.

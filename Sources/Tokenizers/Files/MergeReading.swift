@@ -20,6 +20,7 @@ struct MergeReader {
 
   /// Adds the next merge; the sooner, the higher its rank.
   mutating func add(_ first: UTF8Text, _ second: UTF8Text) throws(ModelFileError) {
+    try ReadInterruption.check(after: Int(rank), file: file)
     var hash = TokenHash()
     hash.append(first)
     let none = UTF8Text(start: nil, count: 0)

@@ -1,6 +1,8 @@
 import SalanganeFiles
 
 /// Finds and reads the files of a tokenizer.
+///
+/// Every way ends with a look at `ReadInterruption`, since some of what was built may have been cut short.
 public enum TokenizerLoader {
   /// Loads the tokenizer of a model.
   ///
@@ -23,6 +25,12 @@ public enum TokenizerLoader {
   ///
   /// - Throws: `ModelFileError`, as `load(path:)` does.
   public static func load(_ directory: ModelDirectory) throws(ModelFileError) -> any TextTokenizer {
+    let tokenizer = try read(directory)
+    try ReadInterruption.check(file: directory.path)
+    return tokenizer
+  }
+
+  private static func read(_ directory: ModelDirectory) throws(ModelFileError) -> any TextTokenizer {
     let configuration = try directory.optionalJSON("tokenizer_config.json")
     let map = try directory.optionalJSON("special_tokens_map.json")
     let names = try SpecialTokenNames([configuration, map].compactMap { $0 })
@@ -47,6 +55,8 @@ public enum TokenizerLoader {
   ///
   /// - Throws: `ModelFileError`, as `load(path:)` does.
   public static func load(_ metadata: GGUFMetadata) throws(ModelFileError) -> any TextTokenizer {
-    try GGUFTokenizer(metadata).tokenizer()
+    let tokenizer = try GGUFTokenizer(metadata).tokenizer()
+    try ReadInterruption.check(file: metadata.path)
+    return tokenizer
   }
 }

@@ -11,6 +11,7 @@ extension Vocabulary {
   mutating func add(
     _ token: UTF8Text, id: Int32, file: String, subject: String
   ) throws(ModelFileError) {
+    try ReadInterruption.check(after: count, file: file)
     do throws(Conflict) {
       try add(token, id: id)
     } catch {

@@ -1,3 +1,5 @@
+import SalanganeFiles
+
 /// Derives the merges of SentencePiece BPE, whose files give each token a score instead: two neighbours
 /// merge if together they are a token, and the best score goes first.
 struct ScoredMerges {
@@ -15,6 +17,8 @@ struct ScoredMerges {
   /// Those of the watched tokens that merges lead to.
   let reachable: Set<Int32>
 
+  /// Derives the merges of a vocabulary; ends early if `ReadInterruption` says so.
+  ///
   /// - Parameters:
   ///   - vocabulary: The tokens.
   ///   - scores: A finite score for each id.
@@ -56,6 +60,7 @@ struct ScoredMerges {
     }
 
     for id in 0..<Int32(vocabulary.size) where merged[Int(id)] {
+      if ReadInterruption.isDue(after: Int(id)) { break }
       vocabulary.withToken(id) { token in
         guard !token.isEmpty, token.scalar(at: 0).length < token.count else { return }
         let merge = MergeTable.Merge(rank: Self.rank(scores[Int(id)]), id: id)
@@ -91,7 +96,8 @@ struct ScoredMerges {
     }
     guard left > 0 else { throw .overfull }
     table = MergeTable(capacity: pairs.count)
-    for pair in pairs {
+    for (index, pair) in pairs.enumerated() {
+      if ReadInterruption.isDue(after: index) { break }
       do throws(MergeTable.Conflict) {
         try table.add(pair.left, pair.right, pair.merge)
       } catch {

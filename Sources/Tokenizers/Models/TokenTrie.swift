@@ -1,3 +1,5 @@
+import SalanganeFiles
+
 /// A trie over the bytes of tokens, as a double array (Aoe 1989): one memory access a byte.
 struct TokenTrie: Sendable {
   /// Children of a node lie at `base ^ byte`, in one block of 256.
@@ -14,9 +16,16 @@ struct TokenTrie: Sendable {
   let longestToken: Int
 
   /// Creates the trie of the tokens `ids` of a vocabulary; empty tokens are left out.
+  ///
+  /// It ends early if `ReadInterruption` says so.
   init(_ vocabulary: Vocabulary, ids: some Sequence<Int32>) {
     var builder = Builder()
-    for id in ids { _ = vocabulary.withToken(id) { builder.add($0, id: id) } }
+    var count = 0
+    for id in ids {
+      if ReadInterruption.isDue(after: count) { break }
+      count += 1
+      _ = vocabulary.withToken(id) { builder.add($0, id: id) }
+    }
     longestToken = builder.longestToken
     units = builder.units()
   }
@@ -89,7 +98,9 @@ struct TokenTrie: Sendable {
       layout.units[0].parent = -2
       var stack: [(node: Int, unit: Int)] = [(0, 0)]
       var labels: [UInt8] = []
-      while let (node, unit) = stack.popLast() {
+      var count = 0
+      while !ReadInterruption.isDue(after: count), let (node, unit) = stack.popLast() {
+        count += 1
         labels.removeAll(keepingCapacity: true)
         var child = Int(nodes[node].child)
         while child != 0 {
