@@ -47,6 +47,11 @@ let fuzzTargets: [Target] =
       linkerSettings: [.unsafeFlags(["-sanitize=address,fuzzer", "-use-ld=lld"])])
   ] : []
 
+// With SALANGANE_SANITIZER in the environment (Scripts/test), the command isn't optimised: Swift 6.3's compiler ends
+// with a crash when it optimises its asynchronous functions for AddressSanitizer.
+let commandSettings: [SwiftSetting] =
+  Context.environment["SALANGANE_SANITIZER"] != nil ? [.unsafeFlags(["-Onone"])] : []
+
 let package = Package(
   name: "Salangane",
   platforms: [.macOS(.v26)],
@@ -97,7 +102,7 @@ let package = Package(
         "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeQuantization", "SalanganeTensors",
         "SalanganeTokenizers",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
+      ], swiftSettings: commandSettings),
     .target(
       name: "SalanganeTestSupport", dependencies: ["SalanganeFiles", "SalanganeKernels"],
       path: "Tests/Support"),
