@@ -224,6 +224,8 @@ package struct WeightLoader {
 package final class WeightTally {
   /// The bytes so far.
   package private(set) var byteCount = 0
+  /// How many of them are of quantised weights.
+  package private(set) var quantizedByteCount = 0
 
   /// Starts with none.
   package init() {}
@@ -234,7 +236,9 @@ package final class WeightTally {
   func weights(
     _ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
   ) -> Linear.Weights {
-    byteCount += Self.byteCount(form, rows: rows, columns: columns, options)
+    let bytes = Self.byteCount(form, rows: rows, columns: columns, options)
+    byteCount += bytes
+    if case .quantized = form { quantizedByteCount += bytes }
     return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))
   }
 

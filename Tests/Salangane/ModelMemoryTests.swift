@@ -1,3 +1,4 @@
+import Foundation
 import Salangane
 import SalanganeFiles
 import SalanganeTensors
@@ -42,6 +43,22 @@ import Testing
     let limit = needed.total - needed.cache + 3 * block
     let small = try ModelMemory(checkpoint, .init(), system: SystemMemory(limit: limit, available: limit))
     #expect(small.contextLength == 640 && small.fittingLength == 384 && needed.fittingLength == 640)
+  }
+
+  /// Without a wish, keys and values are stored as attention computes with them.
+  @Test(arguments: [
+    ("k_mixed_q/model.gguf", WeightPrecision.stored, KVCacheType.q8),
+    ("k_mixed_q/model.gguf", .float, .f16), ("qwen3", .stored, .f16), ("qwen3", .int8, .q8),
+  ])
+  func typeOfTheCache(name: String, precision: WeightPrecision, expected: KVCacheType) async throws {
+    let path = TestFiles.golden("decoders/" + name)
+    var options = Salangane.ModelOptions(threads: 1, precision: precision)
+    let memory = try ModelMemory(Checkpoint(path: path), options)
+    #expect(memory.cacheType == expected)
+    #expect(
+      try await LanguageModel(contentsOf: URL(fileURLWithPath: path), options: options).cacheType == expected)
+    options.cacheType = expected
+    #expect(try ModelMemory(Checkpoint(path: path), options).cache == memory.cache)
   }
 
   /// Encoders keep nothing.
