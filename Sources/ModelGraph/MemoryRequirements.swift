@@ -40,7 +40,7 @@ package struct MemoryRequirements: Sendable {
       contextLength = decoder.contextLength
     }
     weights = tally.byteCount
-    isQuantized = tally.quantizedByteCount > tally.byteCount / 2
+    isQuantized = tally.isQuantized
   }
 
   /// Bytes that the cache takes for a number of positions; nil beyond what can be addressed.

@@ -224,8 +224,11 @@ package struct WeightLoader {
 package final class WeightTally {
   /// The bytes so far.
   package private(set) var byteCount = 0
-  /// How many of them are of quantised weights.
-  package private(set) var quantizedByteCount = 0
+  private var count = 0
+  private var quantizedCount = 0
+
+  /// Whether the greater part of the weights is quantised.
+  package var isQuantized: Bool { quantizedCount > count / 2 }
 
   /// Starts with none.
   package init() {}
@@ -236,9 +239,9 @@ package final class WeightTally {
   func weights(
     _ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
   ) -> Linear.Weights {
-    let bytes = Self.byteCount(form, rows: rows, columns: columns, options)
-    byteCount += bytes
-    if case .quantized = form { quantizedByteCount += bytes }
+    byteCount += Self.byteCount(form, rows: rows, columns: columns, options)
+    count += rows * columns
+    if case .quantized = form { quantizedCount += rows * columns }
     return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))
   }
 
