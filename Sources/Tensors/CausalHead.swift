@@ -123,7 +123,7 @@ struct CausalHead {
       let start = chunk * KVCache.blockLength
       let visible = min(KVCache.blockLength, last + 1 - start)
       let loaded = source.load(
-        span.cache, layer: layer, head: head, block: chunk, positions: visible,
+        span.cache, layer: layer, head: head, block: chunk, positions: visible, takesHalves: isNarrow,
         scratch: scratch + layout.loaded, kernels: kernels)
       if isNarrow {
         narrowScores(loaded, visible)
@@ -183,6 +183,7 @@ struct CausalHead {
 
   /// Scores of one block of queries, `[keys, 32]`.
   private func wideScores(_ chunk: KeyValueChunk, _ visible: Int, _ block: Int) {
+    guard case .floats(let keys) = chunk.keys else { preconditionFailure("left operands are floats") }
     let dimension = layout.dimension
     let width = CausalScratch.blockLanes
     var key = 0
@@ -191,7 +192,7 @@ struct CausalHead {
       let inPanel = key % 16
       let rows = min(inPanel == 0 ? KernelTable.packedRows : 16 - inPanel, visible - key)
       kernels.matmulPanels(
-        rows, 2, dimension, chunk.keys + key / 16 * chunk.keyPanelStride + inPanel, chunk.keyStep,
+        rows, 2, dimension, keys + key / 16 * chunk.keyPanelStride + inPanel, chunk.keyStep,
         scratch + layout.queries + block * dimension, width, 16, scratch + layout.scores + key * width,
         width, nil, 0)
       key += rows
@@ -202,9 +203,9 @@ struct CausalHead {
   private func narrowScores(_ chunk: KeyValueChunk, _ visible: Int) {
     let dimension = layout.dimension
     let raw = scratch + layout.rawScores
-    kernels.matmulPanels(
+    kernels.multiply(
       count, (visible + 15) / 16, dimension, scratch + layout.queries, KernelTable.packedRows, chunk.keys,
-      chunk.keyStep, chunk.keyPanelStride, raw, KVCache.blockLength, nil, 0)
+      chunk.keyStep, chunk.keyPanelStride, into: raw, KVCache.blockLength)
     kernels.packRows(count, 16, visible, raw, KVCache.blockLength, scratch + layout.scores)
   }
 
@@ -227,9 +228,9 @@ struct CausalHead {
     kernels.softmaxChunk(visible, width / 16, scores, scale, maximum, total, correction)
     var row = 0
     while row < count {
-      kernels.matmulPanels(
+      kernels.multiply(
         min(KernelTable.packedRows, count - row), padded / 16, visible, scores + row, width, chunk.values,
-        chunk.valueStride, 16, output + row * padded, padded, nil, 0)
+        chunk.valueStride, 16, into: output + row * padded, padded)
       row += KernelTable.packedRows
     }
     kernels.mergeAttention(

@@ -1,14 +1,38 @@
 import SalanganeKernels
 
-/// A chunk of keys and values as floats, in a cache or in scratch.
+/// Floats, or numbers in half precision that become floats on the way into a product.
+enum ProductOperand {
+  case floats(UnsafePointer<Float>)
+  case halves(UnsafePointer<UInt16>)
+}
+
+/// A chunk of keys and values, in a cache or in scratch.
 struct KeyValueChunk {
   /// Feature `f` of key `i` is `keys[i / 16 * keyPanelStride + f * keyStep + i % 16]`.
-  let keys: UnsafePointer<Float>
+  let keys: ProductOperand
   let keyStep: Int
   let keyPanelStride: Int
   /// A row for each value.
-  let values: UnsafePointer<Float>
+  let values: ProductOperand
   let valueStride: Int
+}
+
+extension KernelTable {
+  /// `matmulPanels` or `matmulHalfPanels`, which have the same bits: `[rows, 16 * panels]` into `out`.
+  func multiply(
+    _ rows: Int, _ panels: Int, _ depth: Int, _ packed: UnsafePointer<Float>, _ packedStep: Int,
+    _ operand: ProductOperand, _ step: Int, _ panelStride: Int, into out: UnsafeMutablePointer<Float>,
+    _ outStride: Int
+  ) {
+    switch operand {
+    case .floats(let floats):
+      matmulPanels(
+        rows, panels, depth, packed, packedStep, floats, step, panelStride, out, outStride, nil, 0)
+    case .halves(let halves):
+      matmulHalfPanels(
+        rows, panels, depth, packed, packedStep, halves, step, panelStride, out, outStride, nil, 0)
+    }
+  }
 }
 
 /// Where an attention's keys and values come from, a block of the cache at a time, for attention on floats.
@@ -36,15 +60,18 @@ struct KeyValueSource {
 
   /// Loads the keys and values of a head from a block.
   ///
-  /// - Parameter positions: How many positions of the block are needed.
+  /// - Parameters:
+  ///   - positions: How many positions of the block are needed.
+  ///   - takesHalves: Whether numbers in half precision may stay what they are; for few queries, which meet each number
+  ///     about as often as making it a float would.
   func load(
-    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
+    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int, takesHalves: Bool,
     scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) -> KeyValueChunk {
     guard layer.isLatent else {
       return loadSeparate(
-        cache, layer: index, head: head, block: block, positions: positions, scratch: scratch,
-        kernels: kernels)
+        cache, layer: index, head: head, block: block, positions: positions, takesHalves: takesHalves,
+        scratch: scratch, kernels: kernels)
     }
     var latents = UnsafePointer(scratch + rows)
     let stored = cache.values(layer: index, head: 0, block: block)
@@ -64,23 +91,31 @@ struct KeyValueSource {
         transposed + row * dimension)
     }
     return KeyValueChunk(
-      keys: transposed, keyStep: 16, keyPanelStride: dimension * 16, values: latents,
+      keys: .floats(transposed), keyStep: 16, keyPanelStride: dimension * 16, values: .floats(latents),
       valueStride: layer.valueStride)
   }
 
   private func loadSeparate(
-    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
+    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int, takesHalves: Bool,
     scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) -> KeyValueChunk {
     let keys = cache.keys(layer: index, head: head, block: block)
     let values = cache.values(layer: index, head: head, block: block)
     let dimension = layer.keyDimension
+    func chunk(_ keys: ProductOperand, _ values: ProductOperand) -> KeyValueChunk {
+      KeyValueChunk(
+        keys: keys, keyStep: 16, keyPanelStride: dimension * 16, values: values,
+        valueStride: layer.valueStride)
+    }
     switch elementType {
     case .f32:
-      return KeyValueChunk(
-        keys: UnsafePointer(keys.assumingMemoryBound(to: Float.self)), keyStep: 16,
-        keyPanelStride: dimension * 16, values: UnsafePointer(values.assumingMemoryBound(to: Float.self)),
-        valueStride: layer.valueStride)
+      return chunk(
+        .floats(keys.assumingMemoryBound(to: Float.self)), .floats(values.assumingMemoryBound(to: Float.self))
+      )
+    case .f16 where takesHalves:
+      return chunk(
+        .halves(keys.assumingMemoryBound(to: UInt16.self)),
+        .halves(values.assumingMemoryBound(to: UInt16.self)))
     case .f16:
       let count = (positions + 15) & ~15
       kernels.widenHalf(count * dimension, keys.assumingMemoryBound(to: UInt16.self), scratch + self.keys)
@@ -88,8 +123,6 @@ struct KeyValueSource {
         positions * layer.valueStride, values.assumingMemoryBound(to: UInt16.self), scratch + rows)
     case .q8: preconditionFailure("attention on integers takes codes as they are")
     }
-    return KeyValueChunk(
-      keys: scratch + self.keys, keyStep: 16, keyPanelStride: dimension * 16, values: scratch + rows,
-      valueStride: layer.valueStride)
+    return chunk(.floats(scratch + self.keys), .floats(scratch + rows))
   }
 }
