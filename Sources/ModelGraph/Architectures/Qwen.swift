@@ -34,6 +34,7 @@ package struct Qwen: DecoderArchitecture {
     conventions.normEpsilon = HyperparameterKey(
       ["layer_norm_epsilon"], gguf: ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"])
     conventions.feedForwardDivisor = 2
+    conventions.partialRotaryFactor = 1
     var configuration = try DecoderConfiguration(checkpoint, conventions)
     configuration.biases.queryKeyValue = true
     if checkpoint.format == .gguf {
