@@ -4,13 +4,13 @@ import statistics
 
 
 def compare(first, second):
-    """Pairs of the rows that both runs have, and whether their spreads, least to greatest, overlap."""
+    """Pairs of the rows that both runs have, and whether their spreads overlap."""
     others = {(row["case"], row["peer"], row["test"]): row for row in second}
     pairs = []
     for row in first:
         other = others.get((row["case"], row["peer"], row["test"]))
         if other:
-            overlap = row["min"] <= other["max"] and other["min"] <= row["max"]
+            overlap = row["low"] <= other["high"] and other["low"] <= row["high"]
             pairs.append((row, other, overlap))
     return pairs
 
@@ -24,8 +24,8 @@ def check(first, second, log=print):
     apart = [pair for pair in pairs if not pair[2]]
     for row, other, _ in apart:
         log(
-            f"{row['case']} {row['peer']} {row['test']}: {row['median']:.4g} ({row['min']:.4g} to {row['max']:.4g}) and "
-            f"{other['median']:.4g} ({other['min']:.4g} to {other['max']:.4g})"
+            f"{row['case']} {row['peer']} {row['test']}: {row['median']:.4g} ({row['low']:.4g} to {row['high']:.4g}) and "
+            f"{other['median']:.4g} ({other['low']:.4g} to {other['high']:.4g})"
         )
     distances = sorted(abs(other["median"] / row["median"] - 1) for row, other, _ in pairs)
     log(

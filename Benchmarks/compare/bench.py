@@ -267,7 +267,7 @@ class Session:
             verdict["agrees"] = verdict["cosine"] >= LEAST_COSINE[case.weights]
             text = f"cosine {verdict['cosine']:.5f}"
         else:
-            ours = self.last_logits(model, ids, case.threads)
+            ours = self.last_logits(model, ids, case)
             best = max(range(len(ours)), key=ours.__getitem__)
             theirs = found["top"][0][0]
             mean = sum(ours) / len(ours)
@@ -279,11 +279,13 @@ class Session:
         self.data["checks"] = [c for c in self.data["checks"] if (c["case"], c["peer"]) != (case.key, peer)] + [verdict]
         log(f"  {peer} {'agrees' if verdict['agrees'] else 'DISAGREES'}: {text}")
 
-    def last_logits(self, model, ids, threads):
+    def last_logits(self, model, ids, case):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "logits.npy")
             arguments = [self.options.salangane, "logits", "--model", model.path, "--tokens", ids]
-            run(arguments + ["--kv-type", "f16", "-t", str(threads), "--output", path], threads)
+            # What `bench` takes by itself.
+            kept = "f16" if case.weights in models.FLOAT_TYPES else "q8"
+            run(arguments + ["--kv-type", kept, "-t", str(case.threads), "--output", path], case.threads)
             return last_row(path)
 
 

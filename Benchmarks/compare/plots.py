@@ -79,11 +79,11 @@ def bars(axis, groups, engines, value=lambda row: row["median"], spread=True, li
             height = value(row)
             axis.bar(x, height, width * 0.94, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.6)
             error = 0
-            if spread and row["max"] > row["min"]:
+            if spread and row["high"] > row["low"]:
                 axis.errorbar(
-                    x, height, [[height - row["min"]], [row["max"] - height]], color=INK, linewidth=0.9, capsize=2
+                    x, height, [[height - row["low"]], [row["high"] - height]], color=INK, linewidth=0.9, capsize=2
                 )
-                error = row["max"] - height
+                error = row["high"] - height
             axis.annotate(
                 report.number(height, 2 if height < 100 else 3), (x, height + error), xytext=(0, 2),
                 textcoords="offset points", ha="center", fontsize=6.5, va="bottom",
@@ -144,7 +144,7 @@ class Pictures:
             axis.set_xlabel("type of the weights")
         axes[0][0].set_ylabel("tokens / s")
         legend(figure, engines, limit=True)
-        save(figure, self.folder, name, f"{kind}. Median; lines from the least to the greatest. {self.note}")
+        save(figure, self.folder, name, f"{kind}. Median; lines show the spread. {self.note}")
 
     def prefill(self):
         self.by_type(
@@ -175,7 +175,7 @@ class Pictures:
             axis.set_ylabel("tokens / s")
             axis.set_xlabel("type of the weights")
         legend(figure, engines, limit=True)
-        save(figure, self.folder, "overview", f"Median; lines from the least to the greatest. {self.note}")
+        save(figure, self.folder, "overview", f"Median; lines show the spread. {self.note}")
 
     def depth(self):
         rows = self.section("depth")
@@ -186,14 +186,14 @@ class Pictures:
         engines = report.order(rows)
         figure, axis = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
         for engine in engines:
-            points = sorted((row["depth"], row["median"], row["min"], row["max"]) for row in flat + rows if row["peer"] == engine)
+            points = sorted((row["depth"], row["median"], row["low"], row["high"]) for row in flat + rows if row["peer"] == engine)
             colour, _, marker = style(engine)
             x, y = [p[0] for p in points], [p[1] for p in points]
             spread = [[p[1] - p[2] for p in points], [p[3] - p[1] for p in points]]
             axis.errorbar(x, y, spread, color=colour, marker=marker, markeredgecolor=INK, markersize=7, linewidth=2, capsize=3)
             axis.annotate(report.number(y[-1]), (x[-1], y[-1]), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
         limits = sorted({(row["depth"], row["limit"]) for row in flat + rows if row["limit"]})
-        highest = max(row["max"] for row in flat + rows)
+        highest = max(row["high"] for row in flat + rows)
         if limits and limits[0][1] <= 2.5 * highest:
             axis.plot(*zip(*limits), color=INK, linewidth=1.6, linestyle=(0, (2, 1)))
         axis.set_ylim(bottom=0)
@@ -217,7 +217,7 @@ class Pictures:
             axis.set_title(f"Mixtures of experts: {title}", pad=14)
             axis.set_ylabel("tokens / s")
         legend(figure, engines, limit=True)
-        save(figure, self.folder, "moe", f"Median; lines from the least to the greatest. {self.note}")
+        save(figure, self.folder, "moe", f"Median; lines show the spread. {self.note}")
 
     def embedding(self):
         panels = []
@@ -242,7 +242,7 @@ class Pictures:
             axis.set_xlabel("texts x tokens of each")
             axis.set_ylabel("tokens / s")
         legend(figure, engines, limit=True)
-        save(figure, self.folder, "embedding", f"Median; lines from the least to the greatest. {self.note}")
+        save(figure, self.folder, "embedding", f"Median; lines show the spread. {self.note}")
 
     @staticmethod
     def embed_label(row):

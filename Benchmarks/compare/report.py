@@ -8,6 +8,7 @@ from fit import exponent
 from machine import best_ceilings
 from models import FLOAT_TYPES
 from peers import OURS
+from spread import deviations, interval
 
 SHAPES = {
     "qwen3-0.6b": "Qwen3-0.6B", "qwen3-1.7b": "Qwen3-1.7B", "qwen3-30b-a3b": "Qwen3-30B-A3B",
@@ -50,21 +51,31 @@ def case_facts(key):
     return facts
 
 
+def kind_of(key):
+    """What rows share that scatter alike: the engine, and whether it reads, generates or embeds."""
+    _, peer, test = key
+    return peer, re.match("[a-z]+", test).group()
+
+
 def rows(data):
-    """One row for every case, peer and test, with all rates, their median and the share of the limit."""
+    """One row for every case, peer and test, with all rates, their median and spread, and the share of the limit."""
     together = {}
     for run in data["runs"]:
         for test, seconds in run["tests"].items():
-            row = together.setdefault((run["case"], run["peer"], test), {"seconds": [], "runs": []})
+            row = together.setdefault((run["case"], run["peer"], test), {"seconds": [], "rounds": [], "runs": []})
             row["seconds"] += seconds
+            row["rounds"].append(1 / statistics.median(seconds))
             row["runs"].append(run)
+    scatter = deviations((kind_of(key), found["rounds"]) for key, found in together.items())
     result = []
     for (case, peer, test), found in together.items():
         facts = case_facts(case)
         rates = sorted(rate(test, s, facts["batch"]) for s in found["seconds"])
+        median = statistics.median(rates)
+        low, high = interval(median, rates, len(found["rounds"]), scatter.get(kind_of((case, peer, test))))
         row = {
-            **facts, "case": case, "peer": peer, "test": test, "rates": rates, "median": statistics.median(rates),
-            "min": rates[0], "max": rates[-1], "seconds": statistics.median(found["seconds"]),
+            **facts, "case": case, "peer": peer, "test": test, "rates": rates, "median": median,
+            "low": low, "high": high, "seconds": statistics.median(found["seconds"]),
         }
         for name in ("load_seconds", "ready_seconds", "peak_bytes"):
             values = [run[name] for run in found["runs"] if run.get(name)]
@@ -119,7 +130,7 @@ def cell(row, bold=False):
     if row is None:
         return "–"
     median = f"**{number(row['median'])}**" if bold else number(row["median"])
-    spread = "" if row["min"] == row["max"] else f" ({number(row['min'])}–{number(row['max'])})"
+    spread = "" if row["low"] == row["high"] else f" ({number(row['low'])}–{number(row['high'])})"
     return f"{median}{spread}, {percent(row['share'])}"
 
 
@@ -389,7 +400,7 @@ TITLES = {
 def markdown(data):
     """The whole report."""
     text = f"# Results: {data['name']}\n\n"
-    text += "Tokens a second: median (least–greatest), share of what the machine allows. docs/Benchmarks.md says how.\n".replace(
+    text += "Tokens a second: median (spread), share of what the machine allows. docs/Benchmarks.md says how.\n".replace(
         "docs/", "../../Docs/"
     )
     parts = sections(data)

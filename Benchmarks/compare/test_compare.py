@@ -1,5 +1,6 @@
 """Checks of the harness itself: python3 -m unittest discover Benchmarks/compare"""
 
+import math
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from fit import exponent
 from models import cost
 from peer import TokenStream
 from peers import OURS
+from spread import deviations, interval, student_quantile
 
 
 def data():
@@ -47,7 +49,7 @@ class HarnessTests(unittest.TestCase):
         rows = {(r["peer"], r["test"]): r for r in report.rows(data())}
         ours = rows[OURS, "pp512"]
         self.assertAlmostEqual(ours["median"], 400)
-        self.assertEqual((ours["min"], ours["max"]), (256, 512))
+        self.assertEqual((ours["low"], ours["high"]), (256, 512))
         self.assertEqual((ours["limit"], ours["of"]), (1000, "int8"))
         self.assertAlmostEqual(ours["share"], 0.4)
         generated = rows["llama.cpp", "tg32"]
@@ -67,6 +69,21 @@ class HarnessTests(unittest.TestCase):
         self.assertEqual(agreement.check(first, report.rows(changed), lines.append), 1)
         self.assertTrue(lines[-1].startswith("3 of 4 rows agree"))
         self.assertEqual(agreement.check(first, report.rows(data()), lines.append), 0)
+
+    def test_spread_is_that_of_rows_which_scatter_alike(self):
+        self.assertAlmostEqual(student_quantile(5), 2.571, 2)
+        self.assertAlmostEqual(student_quantile(30), 2.0423, 4)
+        # Logarithms 0.1 around their mean in one row, and none in the other: 0.1 with two degrees of freedom.
+        up, down = math.exp(0.1), math.exp(-0.1)
+        scatter = deviations([("a", [up, down]), ("a", [1, 1]), ("b", [1])])
+        self.assertEqual(list(scatter), ["a"])
+        self.assertAlmostEqual(scatter["a"][0], 0.1)
+        self.assertEqual(scatter["a"][1], 2)
+        low, high = interval(100, [99, 101], 2, scatter["a"])
+        self.assertAlmostEqual(high, 100 * math.exp(4.303 * 0.1 / math.sqrt(2)))
+        self.assertAlmostEqual(low * high, 100**2)
+        self.assertEqual(interval(100, [50, 300], 2, scatter["a"]), (50, 300))
+        self.assertEqual(interval(100, [99, 101], 1, None), (99, 101))
 
     def test_every_table_can_be_made(self):
         parts = report.sections(data())

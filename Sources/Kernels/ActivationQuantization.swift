@@ -31,15 +31,13 @@ package func quantizeActivations(
     var scale = scales + row
     var sum = sums + row
     for _ in 0..<groups {
-      let first = load(source)
-      let second = load(source + 16)
-      let largest = greatestMagnitude(first, second)
+      let largest = Float(bitPattern: greatest(magnitudes(source)))
       let inverse = 127 / largest
       // Zeros, and numbers so small that the factor would be infinite, have codes of zero.
       let factor = Lanes(repeating: inverse == .infinity ? 0 : inverse)
       scale.pointee = largest / 127
-      let low = rounded(first * factor)
-      let high = rounded(second * factor)
+      let low = rounded(load(source) * factor)
+      let high = rounded(load(source + 16) * factor)
       sum[0] = total(low)
       sum[step] = total(high)
       storeWords(low, code, step)
@@ -131,15 +129,6 @@ private func totals(_ a: IntegerLanes, _ b: IntegerLanes, _ c: IntegerLanes, _ d
     &+ SIMD16(lowHalf: first.oddHalf, highHalf: second.oddHalf)
   let two = four.evenHalf &+ four.oddHalf
   return two.evenHalf &+ two.oddHalf
-}
-
-/// The greatest magnitude of 32 floats; NaN if one is.
-@inline(__always)
-private func greatestMagnitude(_ first: Lanes, _ second: Lanes) -> Float {
-  // As integers, magnitudes are in the order of their bits, and NaN comes last instead of getting lost.
-  let a = unsafeBitCast(first, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF
-  let b = unsafeBitCast(second, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF
-  return Float(bitPattern: greatest(a, b))
 }
 
 /// The nearest integers of numbers below 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.

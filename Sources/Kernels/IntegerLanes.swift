@@ -84,10 +84,10 @@ typealias PartialSums = IntegerLanes
   return result
 }
 
-/// The greatest of 32 integers.
-@inline(__always) func greatest(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> UInt32 {
+/// The greatest of 16 integers.
+@inline(__always) func greatest(_ lanes: SIMD16<UInt32>) -> UInt32 {
   var result: UInt32 = 0
-  for lane in 0..<16 { result = max(result, max(a[lane], b[lane])) }
+  for lane in 0..<16 { result = max(result, lanes[lane]) }
   return result
 }
 

@@ -88,38 +88,15 @@ public struct KernelTable: Sendable {
       Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>,
       UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>
     ) -> Void
-  /// Keys as codes (features, keys, step, codes, scales).
-  public typealias IntegerKeys =
+  /// A request for bytes that are needed soon (byteCount, address).
+  public typealias PrefetchBytes = @Sendable @convention(c) (Int, UnsafeRawPointer) -> Void
+  /// Numbers as signed bytes with one scale, which is returned (vectors, x, codes).
+  public typealias IntegerRow =
+    @Sendable @convention(c) (Int, UnsafePointer<Float>, UnsafeMutableRawPointer) -> Float
+  /// The codes of latents in the order of keys and of values (groups, panels, bytes, codes, valueCodes).
+  public typealias PackLatents =
     @Sendable @convention(c) (
-      Int, UnsafePointer<Float>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
-    ) -> Void
-  /// The same of numbers in half precision.
-  public typealias IntegerKeysOfHalves =
-    @Sendable @convention(c) (
-      Int, UnsafePointer<UInt16>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
-    ) -> Void
-  /// Values as codes (positions, panels, values, stride, codes, scales).
-  public typealias IntegerValues =
-    @Sendable @convention(c) (
-      Int, Int, UnsafePointer<Float>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
-    ) -> Void
-  /// The same of numbers in half precision.
-  public typealias IntegerValuesOfHalves =
-    @Sendable @convention(c) (
-      Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
-    ) -> Void
-  /// Latents as codes of keys and of values (rows, features, panels, latents, stride, bytes, codes, scales, valueCodes,
-  /// valueScales).
-  public typealias IntegerLatents =
-    @Sendable @convention(c) (
-      Int, Int, Int, UnsafePointer<Float>, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer,
-      UnsafeMutablePointer<Float>, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
-    ) -> Void
-  /// The same of numbers in half precision.
-  public typealias IntegerLatentsOfHalves =
-    @Sendable @convention(c) (
-      Int, Int, Int, UnsafePointer<UInt16>, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer,
-      UnsafeMutablePointer<Float>, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>
+      Int, Int, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeMutableRawPointer
     ) -> Void
   /// Weights of keys as codes (rows, scores, stride, scale, bounds, groups, valueScales, codes, codeScales, maximum,
   /// total).
@@ -194,18 +171,12 @@ public struct KernelTable: Sendable {
   public var mergeAttention: MergeAttention
   /// The part of `mergeAttention` that is done once a query.
   public var attentionFactors: AttentionFactors
-  /// The keys of 16 positions as codes.
-  public var integerKeysOfFloats: IntegerKeys
-  /// The same of keys in half precision.
-  public var integerKeysOfHalves: IntegerKeysOfHalves
-  /// The values of some positions as codes.
-  public var integerValuesOfFloats: IntegerValues
-  /// The same of values in half precision.
-  public var integerValuesOfHalves: IntegerValuesOfHalves
-  /// The latents of 16 positions as codes of keys and of values.
-  public var integerLatentsOfFloats: IntegerLatents
-  /// The same of latents in half precision.
-  public var integerLatentsOfHalves: IntegerLatentsOfHalves
+  /// A request for bytes that are needed soon: they are brought into the cache, or nothing happens.
+  public var prefetchBytes: PrefetchBytes
+  /// Numbers as signed bytes with one scale: a value, or a part of a latent.
+  public var integerRow: IntegerRow
+  /// The codes of the latents of 16 positions in the order of keys and of values.
+  public var packLatents: PackLatents
   /// The weights that queries give to a chunk of keys, as codes.
   public var integerAttentionWeights: IntegerAttentionWeights
   /// Values weighted by them, merged with what earlier chunks gave.
@@ -256,16 +227,9 @@ public struct KernelTable: Sendable {
     swigluRows: { SalanganeKernels.swigluRows($0, $1, $2, $3, $4) },
     mergeAttention: { SalanganeKernels.mergeAttention($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
     attentionFactors: { SalanganeKernels.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
-    integerKeysOfFloats: { SalanganeKernels.integerKeysOfFloats($0, $1, $2, $3, $4) },
-    integerKeysOfHalves: { SalanganeKernels.integerKeysOfHalves($0, $1, $2, $3, $4) },
-    integerValuesOfFloats: { SalanganeKernels.integerValuesOfFloats($0, $1, $2, $3, $4, $5) },
-    integerValuesOfHalves: { SalanganeKernels.integerValuesOfHalves($0, $1, $2, $3, $4, $5) },
-    integerLatentsOfFloats: {
-      SalanganeKernels.integerLatentsOfFloats($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
-    },
-    integerLatentsOfHalves: {
-      SalanganeKernels.integerLatentsOfHalves($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
-    },
+    prefetchBytes: { SalanganeKernels.prefetchBytes($0, $1) },
+    integerRow: { SalanganeKernels.integerRow($0, $1, $2) },
+    packLatents: { SalanganeKernels.packLatents($0, $1, $2, $3, $4) },
     integerAttentionWeights: {
       SalanganeKernels.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     },
@@ -302,16 +266,9 @@ public struct KernelTable: Sendable {
       swigluRows: { SalanganeKernelsAVX2.swigluRows($0, $1, $2, $3, $4) },
       mergeAttention: { SalanganeKernelsAVX2.mergeAttention($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
       attentionFactors: { SalanganeKernelsAVX2.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
-      integerKeysOfFloats: { SalanganeKernelsAVX2.integerKeysOfFloats($0, $1, $2, $3, $4) },
-      integerKeysOfHalves: { SalanganeKernelsAVX2.integerKeysOfHalves($0, $1, $2, $3, $4) },
-      integerValuesOfFloats: { SalanganeKernelsAVX2.integerValuesOfFloats($0, $1, $2, $3, $4, $5) },
-      integerValuesOfHalves: { SalanganeKernelsAVX2.integerValuesOfHalves($0, $1, $2, $3, $4, $5) },
-      integerLatentsOfFloats: {
-        SalanganeKernelsAVX2.integerLatentsOfFloats($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
-      },
-      integerLatentsOfHalves: {
-        SalanganeKernelsAVX2.integerLatentsOfHalves($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
-      },
+      prefetchBytes: { SalanganeKernelsAVX2.prefetchBytes($0, $1) },
+      integerRow: { SalanganeKernelsAVX2.integerRow($0, $1, $2) },
+      packLatents: { SalanganeKernelsAVX2.packLatents($0, $1, $2, $3, $4) },
       integerAttentionWeights: {
         SalanganeKernelsAVX2.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
       },
@@ -347,16 +304,9 @@ public struct KernelTable: Sendable {
       swigluRows: { SalanganeKernelsAVX512.swigluRows($0, $1, $2, $3, $4) },
       mergeAttention: { SalanganeKernelsAVX512.mergeAttention($0, $1, $2, $3, $4, $5, $6, $7, $8, $9) },
       attentionFactors: { SalanganeKernelsAVX512.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
-      integerKeysOfFloats: { SalanganeKernelsAVX512.integerKeysOfFloats($0, $1, $2, $3, $4) },
-      integerKeysOfHalves: { SalanganeKernelsAVX512.integerKeysOfHalves($0, $1, $2, $3, $4) },
-      integerValuesOfFloats: { SalanganeKernelsAVX512.integerValuesOfFloats($0, $1, $2, $3, $4, $5) },
-      integerValuesOfHalves: { SalanganeKernelsAVX512.integerValuesOfHalves($0, $1, $2, $3, $4, $5) },
-      integerLatentsOfFloats: {
-        SalanganeKernelsAVX512.integerLatentsOfFloats($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
-      },
-      integerLatentsOfHalves: {
-        SalanganeKernelsAVX512.integerLatentsOfHalves($0, $1, $2, $3, $4, $5, $6, $7, $8, $9)
-      },
+      prefetchBytes: { SalanganeKernelsAVX512.prefetchBytes($0, $1) },
+      integerRow: { SalanganeKernelsAVX512.integerRow($0, $1, $2) },
+      packLatents: { SalanganeKernelsAVX512.packLatents($0, $1, $2, $3, $4) },
       integerAttentionWeights: {
         SalanganeKernelsAVX512.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
       },

@@ -24,3 +24,9 @@
 func prefetchLines(_ address: UnsafeRawPointer, _ byteCount: Int) {
   for line in 0..<byteCount / 64 { prefetch(address + (line &* 64)) }
 }
+
+/// Asks for the cache lines of some bytes that are needed soon.
+@inline(never)
+package func prefetchBytes(_ byteCount: Int, _ address: UnsafeRawPointer) {
+  prefetchLines(address, byteCount)
+}

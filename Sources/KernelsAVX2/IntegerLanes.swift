@@ -127,13 +127,10 @@
     return joined(_mm256_cvtepu8_epi32(words), _mm256_cvtepu8_epi32(SIMD2<Int64>(words[1], 0)))
   }
 
-  /// The greatest of 32 integers.
-  @inline(__always) func greatest(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> UInt32 {
-    let left = halves(a)
-    let right = halves(b)
-    let eight = unsafeBitCast(
-      _mm256_max_epu32(_mm256_max_epu32(left.low, left.high), _mm256_max_epu32(right.low, right.high)),
-      to: SIMD8<UInt32>.self)
+  /// The greatest of 16 integers.
+  @inline(__always) func greatest(_ lanes: SIMD16<UInt32>) -> UInt32 {
+    let (low, high) = halves(lanes)
+    let eight = unsafeBitCast(_mm256_max_epu32(low, high), to: SIMD8<UInt32>.self)
     let four = unsafeBitCast(
       _mm_max_epu32(
         unsafeBitCast(eight.lowHalf, to: SIMD2<Int64>.self),

@@ -73,10 +73,9 @@
     unsafeBitCast(_mm512_cvtepu8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)), to: IntegerLanes.self)
   }
 
-  /// The greatest of 32 integers.
-  @inline(__always) func greatest(_ a: SIMD16<UInt32>, _ b: SIMD16<UInt32>) -> UInt32 {
-    _mm512_reduce_max_epu32(
-      _mm512_max_epu32(unsafeBitCast(a, to: SIMD8<Int64>.self), unsafeBitCast(b, to: SIMD8<Int64>.self)))
+  /// The greatest of 16 integers.
+  @inline(__always) func greatest(_ lanes: SIMD16<UInt32>) -> UInt32 {
+    _mm512_reduce_max_epu32(unsafeBitCast(lanes, to: SIMD8<Int64>.self))
   }
 
   /// The greater of two magnitudes.

@@ -8,6 +8,8 @@ package struct MemoryRequirements: Sendable {
   package let weights: Int
   /// What each layer keeps of a position; empty for an encoder.
   package let cacheLayers: [KVCache.LayerShape]
+  /// Whether the greater part of the weights is quantised.
+  package let isQuantized: Bool
   /// Bytes for activations and logits while a prompt is read.
   package let scratch: Int
   /// The most positions of a sequence.
@@ -38,6 +40,7 @@ package struct MemoryRequirements: Sendable {
       contextLength = decoder.contextLength
     }
     weights = tally.byteCount
+    isQuantized = tally.isQuantized
   }
 
   /// Bytes that the cache takes for a number of positions; nil beyond what can be addressed.

@@ -224,6 +224,11 @@ package struct WeightLoader {
 package final class WeightTally {
   /// The bytes so far.
   package private(set) var byteCount = 0
+  private var count = 0
+  private var quantizedCount = 0
+
+  /// Whether the greater part of the weights is quantised.
+  package var isQuantized: Bool { quantizedCount > count / 2 }
 
   /// Starts with none.
   package init() {}
@@ -235,6 +240,8 @@ package final class WeightTally {
     _ form: MatrixForm, rows: Int, columns: Int, _ options: WeightOptions
   ) -> Linear.Weights {
     byteCount += Self.byteCount(form, rows: rows, columns: columns, options)
+    count += rows * columns
+    if case .quantized = form { quantizedCount += rows * columns }
     return .packed(PackedMatrix(placeholderOfRows: rows, columns: columns))
   }
 

@@ -33,6 +33,8 @@ public final class LanguageModel: Sendable {
 
   /// The most tokens of prompt and text together.
   public var contextLength: Int { engine.contextLength }
+  /// How the keys and values of earlier tokens are stored.
+  public var cacheType: KVCacheType { engine.cacheType }
   /// How much work all generations were so far.
   package var generationWork: GenerationWork { scheduler.work }
   /// How many token ids there are; the columns of logits.
@@ -73,7 +75,7 @@ public final class LanguageModel: Sendable {
       let endTokens = try EndTokens(checkpoint, tokenizer).ids
       return (
         engine: DecoderEngine(
-          decoder, path: path, contextLength: memory.fittingLength, cacheType: options.cacheType,
+          decoder, path: path, contextLength: memory.fittingLength, cacheType: memory.cacheType,
           fingerprint: try ModelFingerprint(
             checkpoint, options, usedExperts: decoder.configuration.mixture?.used ?? 0, kernels.instructionSet
           ),

@@ -12,6 +12,8 @@ package struct ModelMemory: Sendable {
   package let weights: Int
   /// Bytes of the model's files, if they are read; 0 if they are mapped.
   package let files: Int
+  /// How keys and values are stored.
+  package let cacheType: KVCacheType
   /// Bytes of the keys and values, or latents, of `contextLength` tokens; `Int.max` if that can't be addressed.
   package let cache: Int
   /// The same for 1,000 tokens.
@@ -51,7 +53,8 @@ package struct ModelMemory: Sendable {
     files = options.isMemoryMapped ? 0 : checkpoint.files.reduce(0) { $0 + $1.count }
     scratch = needed.scratch
     cachedValues = needed.cacheLayers.map(\.valuesPerPosition)
-    let type = options.cacheType.elementType
+    cacheType = options.cacheType ?? (needed.isQuantized ? .q8 : .f16)
+    let type = cacheType.elementType
     let bytes = { needed.cache(positions: $0, type) ?? .max }
     contextLength = try Self.contextLength(options, trained: needed.contextLength, cache: bytes)
     let left = system.limit - weights - files - scratch

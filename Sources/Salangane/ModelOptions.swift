@@ -30,8 +30,9 @@ public struct ModelOptions: Sendable {
   public var maximumBatch: Int
   /// The most tokens of prompt and text together in generation; nil for what the model was trained for.
   public var contextLength: Int?
-  /// How generation stores the keys and values of earlier tokens.
-  public var cacheType: KVCacheType
+  /// How generation stores the keys and values of earlier tokens; nil for `q8` where most weights are quantised, and
+  /// `f16` where they aren't.
+  public var cacheType: KVCacheType?
   /// The most bytes that the keys and values of one sequence may take: the context is shortened to what fits. nil for
   /// what all of the process's memory leaves beside the weights.
   public var cacheBytes: Int?
@@ -45,8 +46,8 @@ public struct ModelOptions: Sendable {
     threads: Int? = nil, instructionSet: InstructionSet? = nil, backend: MatmulBackend = .native,
     precision: WeightPrecision = .stored, repacksWeights: Bool = true, isMemoryMapped: Bool = true,
     batchTokens: Int = 4096, maximumBatch: Int = 32, contextLength: Int? = nil,
-    cacheType: KVCacheType = .f16,
-    cacheBytes: Int? = nil, expertCount: Int? = nil, fileLimits: FileLimits = .init()
+    cacheType: KVCacheType? = nil, cacheBytes: Int? = nil, expertCount: Int? = nil,
+    fileLimits: FileLimits = .init()
   ) {
     self.threads = threads
     self.instructionSet = instructionSet

@@ -90,7 +90,7 @@ extension ComputeContext {
     precondition(queries.columns >= shape.queryFeatures && out.columns == shape.outputFeatures)
     guard let cache = spans.first?.cache else { return }
     let source = KeyValueSource(cache.layers[layer], cache.elementType, shape: shape)
-    var lanes = cache.arithmetic == .integer ? CausalScratch.mostIntegerLanes : CausalScratch.mostLanes
+    var lanes = cache.elementType == .q8 ? CausalScratch.mostIntegerLanes : CausalScratch.mostLanes
     while lanes > CausalScratch.blockLanes,
       Self.taskCount(spans, shape, lanes: lanes) < threads * 4
     {
@@ -99,8 +99,8 @@ extension ComputeContext {
     let work = CausalWork(
       kernels: kernels,
       layout: CausalScratch(
-        shape: shape, source: source, lanes: lanes, arithmetic: cache.arithmetic), source: source,
-      shape: shape, spans: spans, lanes: lanes, layer: layer, scale: scale, window: window ?? .max,
+        shape: shape, source: source, cache: cache, layer: layer, lanes: lanes), source: source, shape: shape,
+      spans: spans, lanes: lanes, layer: layer, scale: scale, window: window ?? .max,
       queries: queries, out: out, cancellation: cancellation)
     if work.count < threads, work.mostBlocks > 1 {
       splitAttention(work)

@@ -6,7 +6,7 @@ struct CausalScratch {
   static let blockLanes = 32
   /// Queries of a task, whose state stays in the second-level cache.
   static let mostLanes = 256
-  /// The same for integers, whose keys and values take some time to become codes.
+  /// The same for integers, whose keys and values are smaller.
   static let mostIntegerLanes = 512
 
   let dimension: Int
@@ -19,13 +19,13 @@ struct CausalScratch {
   let scores: Int
   let chunkOutput: Int
   let chunkRunning: Int
-  /// Where things lie if attention computes with integers; nil for floats.
+  /// Where things lie if attention computes with integers, which it does with a cache of 8 bits; nil for floats.
   let integers: IntegerScratch?
   /// The results so far.
   let state: Int
   let count: Int
 
-  init(shape: AttentionShape, source: KeyValueSource, lanes: Int, arithmetic: AttentionArithmetic) {
+  init(shape: AttentionShape, source: KeyValueSource, cache: KVCache, layer: Int, lanes: Int) {
     let chunk = KVCache.blockLength
     dimension = shape.headDimension
     paddedDimension = (shape.valueDimension + 15) & ~15
@@ -37,10 +37,8 @@ struct CausalScratch {
     chunkOutput = scores + chunk * Self.blockLanes
     chunkRunning = chunkOutput + Self.blockLanes * paddedDimension
     let end = chunkRunning + 3 * Self.blockLanes
-    switch arithmetic {
-    case .float: integers = nil
-    case .integer: integers = IntegerScratch(shape: shape, start: gathered, lanes: lanes)
-    }
+    integers =
+      cache.elementType == .q8 ? IntegerScratch(cache.layers[layer], start: gathered, lanes: lanes) : nil
     state = integers?.end ?? end
     count = state + AttentionState.count(lanes: lanes, columns: paddedDimension)
   }

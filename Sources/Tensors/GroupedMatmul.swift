@@ -93,9 +93,8 @@ extension ComputeContext {
     _ product: GroupedProduct, _ w: DenseMatrix, groups: UnsafeMutableBufferPointer<ProductGroup>
   ) {
     let gatherer = RowGatherer(kernels: kernels, product: product, depth: w.columns)
-    let columns = (product.input == .gated ? 2 : 1) * w.columns
     let most = groups.reduce(0) { max($0, $1.rows) }
-    parallel(tasks: groups.count, scratchCount: most * columns) { task, _, scratch in
+    parallel(tasks: groups.count, scratchCount: gatherer.scratchCount(rows: most)) { task, _, scratch in
       let group = groups[task]
       guard group.rows > 0 else { return }
       let (rows, stride) = gatherer.rows(of: group, from: 0, count: group.rows, scratch: scratch)
@@ -157,14 +156,20 @@ struct RowGatherer {
   let product: GroupedProduct
   let depth: Int
 
+  /// Floats of scratch that so many rows take.
+  func scratchCount(rows: Int) -> Int { rows * columns }
+
+  /// Columns of the input that make a row of the product.
+  private var columns: Int { product.input == .gated ? 2 * depth : depth }
+
   /// Some rows of a group, where they are or in scratch.
   func rows(
     of group: ProductGroup, from first: Int, count: Int, scratch: UnsafeMutablePointer<Float>
   ) -> (base: UnsafePointer<Float>, stride: Int) {
-    if product.input == .plain, group.gathered == nil {
-      return (group.x + first * product.xStride, product.xStride)
+    if product.input == .plain, count == 1 || group.gathered == nil {
+      let row = group.gathered.map { Int($0[first]) } ?? first
+      return (group.x + row * product.xStride, product.xStride)
     }
-    let columns = product.input == .gated ? 2 * depth : depth
     for row in 0..<count {
       let source = group.gathered.map { Int($0[first + row]) } ?? first + row
       (scratch + row * columns).update(from: group.x + source * product.xStride, count: columns)

@@ -1,14 +1,5 @@
 import SalanganeKernels
 
-/// How attention computes.
-package enum AttentionArithmetic: Sendable {
-  /// Products of floats.
-  case float
-  /// Products of integers of 8 bits: keys and queries with a scale for 32 features, values with one a position, weights
-  /// with one for 64 positions.
-  case integer
-}
-
 /// Where a task's temporary values lie in its worker's scratch when attention computes with integers, in floats.
 struct IntegerScratch {
   /// Queries that meet a chunk of keys together.
@@ -19,10 +10,10 @@ struct IntegerScratch {
   let groups: Int
   /// Panels of 16 features of a value.
   let panels: Int
+  // What latents need, whose codes are stored in one order only.
   private let keyCodes: Int
   private let keyScales: Int
   private let valueCodes: Int
-  private let valueScales: Int
   private let row: Int
   private let queries: Int
   private let scores: Int
@@ -32,16 +23,14 @@ struct IntegerScratch {
   /// Behind all of it.
   let end: Int
 
-  init(shape: AttentionShape, start: Int, lanes: Int) {
-    groups = (shape.headDimension + 31) / 32
-    panels = (shape.valueDimension + 15) / 16
+  init(_ layer: KVCache.LayerShape, start: Int, lanes: Int) {
+    groups = layer.keyGroups
+    panels = layer.valuePanels
     keyCodes = start
-    keyScales = keyCodes + Self.chunk * 8 * groups
-    valueCodes = keyScales + Self.chunk * groups
-    valueScales = valueCodes + Self.chunk * 4 * panels
-    row = valueScales + Self.chunk
-    // A query with zeros behind, or 16 latents of a byte a feature.
-    queries = row + 128 * groups
+    keyScales = keyCodes + (layer.isLatent ? Self.chunk * 8 * groups : 0)
+    valueCodes = keyScales + (layer.isLatent ? Self.chunk * groups : 0)
+    row = valueCodes + (layer.isLatent ? Self.chunk * 4 * panels : 0)
+    queries = row + 32 * groups
     scores = queries + lanes * Self.queryWords(groups)
     weightCodes = scores + Self.blockLanes * Self.chunk
     running = weightCodes + Self.blockLanes * Self.chunk / 4
@@ -52,20 +41,19 @@ struct IntegerScratch {
   /// Words that a query takes: codes, scales, and sums of two kinds.
   private static func queryWords(_ groups: Int) -> Int { 12 * groups }
 
-  /// The keys of a panel of 16 positions.
-  func keys(_ scratch: UnsafeMutablePointer<Float>, panel: Int) -> UnpackedTile {
-    let scales = scratch + keyScales + panel * groups * 16
-    return UnpackedTile(
-      codes: UnsafeMutableRawPointer(scratch + keyCodes + panel * groups * 128), scales: scales,
-      minimums: scales)
+  /// The codes of latents as keys.
+  func keyCodes(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(scratch + keyCodes)
   }
 
-  func values(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
+  /// `[8 panels][groups][16]`.
+  func keyScales(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
+    scratch + keyScales
+  }
+
+  /// The codes of latents as values.
+  func valueCodes(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
     UnsafeMutableRawPointer(scratch + valueCodes)
-  }
-
-  func valueScales(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
-    scratch + valueScales
   }
 
   /// The queries of a block of lanes, side by side.
@@ -76,11 +64,6 @@ struct IntegerScratch {
 
   /// One query, with zeros behind.
   func row(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + row }
-
-  /// `[16, 32 * groups]` bytes, in the same place as `row`.
-  func bytes(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(scratch + row)
-  }
 
   /// `[16, 128]`.
   func scores(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + scores }
@@ -107,7 +90,7 @@ struct IntegerChunk {
   let keyCodes: UnsafeMutableRawPointer
   let keyScales: UnsafeMutablePointer<Float>
   let values: UnsafeRawPointer
-  /// For whole blocks; what belongs to positions that aren't there doesn't matter, but it is finite.
+  /// For whole blocks; what belongs to positions that aren't seen doesn't matter.
   let valueScales: UnsafePointer<Float>
 
   /// The keys of a panel of 16 positions, and those behind.
@@ -150,81 +133,69 @@ struct IntegerQueries {
   }
 }
 
-extension KeyValueSource {
-  /// Loads the keys and values of a head from a block as codes, into the scratch that `integers` describes.
+extension KVCache {
+  /// The keys and values of a head in a block of 8 bits a number.
   ///
   /// - Parameters:
   ///   - positions: How many positions of the block are needed.
-  ///   - floats: Scratch for floats in between.
-  /// - Returns: Where they lie.
-  func loadIntegers(
-    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
-    floats: UnsafeMutablePointer<Float>, _ integers: IntegerScratch, _ scratch: UnsafeMutablePointer<Float>,
-    kernels: KernelTable
+  ///   - integers: Where the codes of latents go in `scratch`, brought into the order of keys and of values.
+  func codes(
+    layer: Int, head: Int, block: Int, positions: Int, _ integers: IntegerScratch,
+    _ scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) -> IntegerChunk {
-    if let coded = codes(of: cache, layer: index, head: head, block: block) { return coded }
-    convert(
-      cache, layer: index, head: head, block: block, positions: positions, floats: floats, integers, scratch,
-      kernels: kernels)
-    let tile = integers.keys(scratch, panel: 0)
-    return IntegerChunk(
-      groups: integers.groups, keyCodes: tile.codes, keyScales: tile.scales, values: integers.values(scratch),
-      valueScales: integers.valueScales(scratch))
+    let shape = layers[layer]
+    let values = values(layer: layer, head: head, block: block)
+    guard shape.isLatent else {
+      let coded = CodedHead(
+        shape: shape, keys: keys(layer: layer, head: head, block: block), values: values)
+      return IntegerChunk(
+        groups: shape.keyGroups, keyCodes: coded.keyCodes(panel: 0), keyScales: coded.keyScales(panel: 0),
+        values: UnsafeRawPointer(coded.values), valueScales: coded.valueScales)
+    }
+    let coded = CodedLatents(shape: shape, base: values)
+    let groups = shape.keyGroups
+    let chunk = IntegerChunk(
+      groups: groups, keyCodes: integers.keyCodes(scratch), keyScales: integers.keyScales(scratch),
+      values: UnsafeRawPointer(integers.valueCodes(scratch)), valueScales: coded.scales(ofValues: true))
+    for panel in 0..<(positions + 15) / 16 {
+      let tile = chunk.keys(panel: panel)
+      kernels.packLatents(
+        groups, integers.panels, coded.codes(row: panel * 16), tile.codes,
+        integers.valueCodes(scratch) + panel * 256)
+      for group in 0..<groups {
+        (tile.scales + group * 16).update(
+          from: coded.scales(ofValues: group < shape.valueDimension / 32) + panel * 16, count: 16)
+      }
+    }
+    return chunk
+  }
+}
+
+/// Asks for the keys and values of a head in a block, a part at a time while the block before is computed.
+private struct BlockPrefetch {
+  /// Parts: one for each pair of panels of keys, one for the weights, and one for the values.
+  private static let steps = KVCache.blockLength / 32 + 2
+
+  private var next: UnsafeRawPointer
+  private let end: UnsafeRawPointer
+  private let bytesPerStep: Int
+
+  init(_ cache: KVCache, layer: Int, head: Int, block: Int) {
+    let bytes = cache.layers[layer].headBytes(cache.elementType)
+    next = UnsafeRawPointer(cache.keys(layer: layer, head: head, block: block))
+    end = next + bytes
+    bytesPerStep = (bytes / Self.steps + 63) & ~63
   }
 
-  private func convert(
-    _ cache: KVCache, layer index: Int, head: Int, block: Int, positions: Int,
-    floats: UnsafeMutablePointer<Float>, _ integers: IntegerScratch, _ scratch: UnsafeMutablePointer<Float>,
-    kernels: KernelTable
-  ) {
-    let panels = (positions + 15) / 16
-    let scales = integers.valueScales(scratch)
-    // Codes beyond may be anything: their weights are zero.
-    for position in positions..<KVCache.blockLength { scales[position] = 0 }
-    if let halves = halves(of: cache, layer: index, head: head, block: block) {
-      for panel in 0..<panels {
-        let tile = integers.keys(scratch, panel: panel)
-        kernels.integerKeysOfHalves(
-          keyDimension, halves.keys + panel * 16 * keyDimension, 16, tile.codes, tile.scales)
-      }
-      kernels.integerValuesOfHalves(
-        positions, integers.panels, halves.values, halves.valueStride, integers.values(scratch), scales)
-      return
-    }
-    if let latents = latents(of: cache, layer: index, block: block) {
-      for panel in 0..<panels {
-        let tile = integers.keys(scratch, panel: panel)
-        let first = panel * 16 * latents.stride
-        let rows = min(16, positions - panel * 16)
-        let bytes = integers.bytes(scratch)
-        let values = integers.values(scratch) + panel * 256
-        switch latents.rows {
-        case .floats(let base):
-          kernels.integerLatentsOfFloats(
-            rows, keyDimension, integers.panels, base + first, latents.stride, bytes, tile.codes, tile.scales,
-            values, scales + panel * 16)
-        case .halves(let base):
-          kernels.integerLatentsOfHalves(
-            rows, keyDimension, integers.panels, base + first, latents.stride, bytes, tile.codes, tile.scales,
-            values, scales + panel * 16)
-        }
-      }
-      return
-    }
-    let chunk = load(
-      cache, layer: index, head: head, block: block, positions: positions, scratch: floats, kernels: kernels)
-    for panel in 0..<panels {
-      let tile = integers.keys(scratch, panel: panel)
-      kernels.integerKeysOfFloats(
-        keyDimension, chunk.keys + panel * chunk.keyPanelStride, chunk.keyStep, tile.codes, tile.scales)
-    }
-    kernels.integerValuesOfFloats(
-      positions, integers.panels, chunk.values, chunk.valueStride, integers.values(scratch), scales)
+  mutating func step(_ kernels: KernelTable) {
+    guard next < end else { return }
+    kernels.prefetchBytes(min(bytesPerStep, end - next), next)
+    next += bytesPerStep
   }
 }
 
 extension CausalHead {
-  /// `run(blocks:_:)` with integers.
+  /// `run(blocks:_:)` with a cache of 8 bits.
   func run(blocks: Range<Int>, _ state: AttentionState, _ integers: IntegerScratch) {
     let step = IntegerScratch.blockLanes
     let product = kernels.quantized(.q8_0)
@@ -234,12 +205,17 @@ extension CausalHead {
     }
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
     let last = position(firstLane + count - 1)
+    let seen = self.blocks
     for chunk in blocks where !isCancelled {
       let start = chunk * KVCache.blockLength
-      let loaded = source.loadIntegers(
-        span.cache, layer: layer, head: head, block: chunk,
-        positions: min(KVCache.blockLength, last + 1 - start), floats: scratch + layout.loaded, integers,
+      let loaded = span.cache.codes(
+        layer: layer, head: head, block: chunk, positions: min(KVCache.blockLength, last + 1 - start),
+        integers,
         scratch, kernels: kernels)
+      // What comes next begins somewhere else in memory, which no processor guesses.
+      var ahead =
+        chunk + 1 < seen.upperBound
+        ? BlockPrefetch(span.cache, layer: layer, head: head, block: chunk + 1) : nil
       for block in 0..<(count + step - 1) / step {
         let lanes = block * step..<min((block + 1) * step, count)
         let lastSeen = position(firstLane + lanes.upperBound - 1)
@@ -247,7 +223,7 @@ extension CausalHead {
         guard start <= lastSeen, !isBefore else { continue }
         attend(
           lanes, start: start, visible: min(KVCache.blockLength, lastSeen + 1 - start), loaded, state,
-          integers, product)
+          integers, product, &ahead)
       }
     }
   }
@@ -271,13 +247,14 @@ extension CausalHead {
   /// What the loaded chunk gives to a block of lanes.
   private func attend(
     _ lanes: Range<Int>, start: Int, visible: Int, _ chunk: IntegerChunk, _ state: AttentionState,
-    _ integers: IntegerScratch, _ product: QuantizedKernels
+    _ integers: IntegerScratch, _ product: QuantizedKernels, _ ahead: inout BlockPrefetch?
   ) {
     let queries = integers.queries(scratch, block: lanes.lowerBound / IntegerScratch.blockLanes).activations
     let scores = integers.scores(scratch)
     let length = KVCache.blockLength
     let panels = (visible + 15) / 16
     for panel in stride(from: 0, to: panels, by: 2) {
+      ahead?.step(kernels)
       product.tile(
         lanes.count, min(2, panels - panel), integers.groups, chunk.keys(panel: panel), queries,
         ProductOutput(values: scores + panel * 16, rowStride: length))
@@ -300,12 +277,14 @@ extension CausalHead {
     }
     let codes = integers.weightCodes(scratch)
     let groups = (visible + 63) / 64
+    ahead?.step(kernels)
     kernels.integerAttentionWeights(
       lanes.count, scores, length, scale, bounds, groups, chunk.valueScales, codes, scales,
       maximum, total)
     kernels.attentionFactors(
       lanes.count, maximum, total, state.maximum + lanes.lowerBound, state.total + lanes.lowerBound, keep,
       take)
+    ahead?.step(kernels)
     kernels.integerAttentionValues(
       lanes.count, integers.panels, groups, codes, chunk.values, scales, keep, take,
       state.output + lanes.lowerBound * layout.paddedDimension, layout.paddedDimension)

@@ -3,12 +3,16 @@ import SalanganeKernels
 // Keys and values of 8 bits (`KVCache.ElementType.q8`), stored as attention on integers takes them.
 //
 // A head's keys lie in panels of 16 positions as an unpacked tile of Q8_0 does, with a scale for 32 features; its
-// values four positions a word, with a scale a position. Latents lie in rows of bytes with two scales each: one for
-// the features that are values, one for the others.
+// values four positions a word, with a scale a position. Latents lie in rows of bytes, whole groups of 32 features,
+// with two scales a position: one for the features that are values, one for the others. Where the former aren't whole
+// groups, both are the same.
 
 extension KVCache.LayerShape {
   /// Groups of 32 features of a key.
   var keyGroups: Int { (keyDimension + 31) / 32 }
+
+  /// Panels of 16 features of a value.
+  var valuePanels: Int { (valueDimension + 15) / 16 }
 
   /// Bytes that the keys of a head take in a block, besides the values.
   func keyBytes(_ type: KVCache.ElementType) -> Int {
@@ -26,7 +30,7 @@ extension KVCache.LayerShape {
       switch type {
       case .f32: valueStride * 4
       case .f16: valueStride * 2
-      case .q8: valueStride + (isLatent ? 8 : 4)
+      case .q8: isLatent ? keyGroups * 32 + 8 : valuePanels * 16 + 4
       }
     return keyBytes(type) + KVCache.blockLength * values
   }
@@ -52,26 +56,20 @@ struct CodedHead {
       + panel * shape.keyGroups * 16
   }
 
-  /// A scale for each position; of latents two, one position's behind the other's.
+  /// A scale for each position.
   var valueScales: UnsafeMutablePointer<Float> {
-    (values + KVCache.blockLength * shape.valueStride).assumingMemoryBound(to: Float.self)
-  }
-
-  /// Where a code of a value lies.
-  private func place(_ row: Int, _ feature: Int) -> Int {
-    feature / 16 * (KVCache.blockLength * 16) + row / 4 * 64 + feature % 16 * 4 + row % 4
+    (values + KVCache.blockLength * shape.valuePanels * 16).assumingMemoryBound(to: Float.self)
   }
 
   /// Stores a key and a value.
   ///
-  /// - Parameter scratch: Room for 72 floats for each group of a key.
+  /// - Parameter scratch: Room for `KVCache.storeScratchCount` floats.
   func store(
     row: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) {
     let groups = shape.keyGroups
-    scratch.update(from: key, count: shape.keyDimension)
-    (scratch + shape.keyDimension).update(repeating: 0, count: groups * 32 - shape.keyDimension)
+    copy(key, shape.keyDimension, to: scratch, paddedTo: groups * 32)
     // Side by side with the other positions of the panel, as activations of as many rows are.
     let codes = keyCodes(panel: row / 16).assumingMemoryBound(to: UInt32.self) + row % 16
     let sums = UnsafeMutableRawPointer(scratch + groups * 32).assumingMemoryBound(to: Int32.self)
@@ -80,91 +78,57 @@ struct CodedHead {
     if kernels.quantized(.q8_0).bias != 0 {
       for word in 0..<8 * groups { codes[word * 16] ^= 0x8080_8080 }
     }
-    let scale = Self.scale(value, shape.valueDimension)
-    valueScales[row] = scale
-    let inverse = Self.inverse(scale)
-    for feature in 0..<shape.valueDimension {
-      values.storeBytes(
-        of: Self.code(value[feature] * inverse), toByteOffset: place(row, feature), as: Int8.self)
-    }
-  }
-
-  /// Stores a latent.
-  func store(row: Int, latent: UnsafePointer<Float>) {
-    store(row, part: 0, 0..<shape.valueDimension, latent)
-    store(row, part: 1, shape.valueDimension..<shape.keyDimension, latent)
-  }
-
-  private func store(_ row: Int, part: Int, _ features: Range<Int>, _ latent: UnsafePointer<Float>) {
-    let codes = (values + row * shape.valueStride).assumingMemoryBound(to: Int8.self)
-    let scale = Self.scale(latent + features.lowerBound, features.count)
-    valueScales[2 * row + part] = scale
-    let inverse = Self.inverse(scale)
-    for feature in features { codes[feature] = Self.code(latent[feature] * inverse) }
-  }
-
-  /// Latents as floats.
-  func copyLatents(_ rows: Int, to out: UnsafeMutablePointer<Float>) {
-    for row in 0..<rows {
-      let codes = (values + row * shape.valueStride).assumingMemoryBound(to: Int8.self)
-      let line = out + row * shape.valueStride
-      for feature in 0..<shape.valueDimension { line[feature] = Float(codes[feature]) * valueScales[2 * row] }
-      for feature in shape.valueDimension..<shape.keyDimension {
-        line[feature] = Float(codes[feature]) * valueScales[2 * row + 1]
+    let panels = shape.valuePanels
+    copy(value, shape.valueDimension, to: scratch, paddedTo: panels * 16)
+    let bytes = UnsafeMutableRawPointer(scratch + panels * 16)
+    valueScales[row] = kernels.integerRow(panels, scratch, bytes)
+    for panel in 0..<panels {
+      let column = values + (panel * KVCache.blockLength * 16 + row / 4 * 64 + row % 4)
+      for feature in 0..<16 {
+        column.storeBytes(
+          of: bytes.load(fromByteOffset: panel * 16 + feature, as: UInt8.self), toByteOffset: feature * 4,
+          as: UInt8.self)
       }
-      for feature in shape.keyDimension..<shape.valueStride { line[feature] = 0 }
     }
   }
 
-  /// Keys as floats, in panels, and values, in rows, for attention on floats.
-  func copyFloats(
-    _ rows: Int, keys keyFloats: UnsafeMutablePointer<Float>, values valueFloats: UnsafeMutablePointer<Float>,
-    kernels: KernelTable
+  private func copy(
+    _ x: UnsafePointer<Float>, _ count: Int, to out: UnsafeMutablePointer<Float>, paddedTo padded: Int
   ) {
-    let isBiased = kernels.quantized(.q8_0).bias != 0
-    for row in 0..<rows {
-      let codes = keyCodes(panel: row / 16)
-      let scales = keyScales(panel: row / 16) + row % 16
-      let column = keyFloats + row / 16 * shape.keyDimension * 16 + row % 16
-      for feature in 0..<shape.keyDimension {
-        let offset = feature / 4 * 64 + row % 16 * 4 + feature % 4
-        let byte = codes.load(fromByteOffset: offset, as: UInt8.self)
-        let code = isBiased ? Int(byte) - 128 : Int(Int8(bitPattern: byte))
-        column[feature * 16] = Float(code) * scales[feature / 32 * 16]
-      }
-      let line = valueFloats + row * shape.valueStride
-      for feature in shape.valueDimension..<shape.valueStride { line[feature] = 0 }
-      for feature in 0..<shape.valueDimension {
-        line[feature] =
-          Float(values.load(fromByteOffset: place(row, feature), as: Int8.self)) * valueScales[row]
-      }
-    }
-  }
-
-  /// The largest magnitude over 127; NaN if a number is NaN.
-  private static func scale(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
-    // The bits of magnitudes are in the order of the numbers, and NaN comes last.
-    var largest: UInt32 = 0
-    for index in 0..<count { largest = max(largest, x[index].bitPattern & 0x7FFF_FFFF) }
-    return Float(bitPattern: largest) / 127
-  }
-
-  private static func inverse(_ scale: Float) -> Float {
-    let inverse = 1 / scale
-    return inverse < .infinity ? inverse : 0
-  }
-
-  /// The nearest integer of a number up to 127, in the low bits of a sum; whatever for numbers that aren't finite.
-  private static func code(_ x: Float) -> Int8 {
-    Int8(truncatingIfNeeded: Int32(bitPattern: (x + 12_582_912).bitPattern))
+    out.update(from: x, count: count)
+    (out + count).update(repeating: 0, count: padded - count)
   }
 }
 
-extension KVCache {
-  /// The keys and values of a head in a block of 8 bits a number.
-  func coded(layer: Int, head: Int, block: Int) -> CodedHead {
-    CodedHead(
-      shape: layers[layer], keys: keys(layer: layer, head: head, block: block),
-      values: values(layer: layer, head: head, block: block))
+/// Latents in a block, as codes.
+struct CodedLatents {
+  let shape: KVCache.LayerShape
+  let base: UnsafeMutableRawPointer
+
+  /// The codes of a position, whole groups of 32 features; those of the next position follow.
+  func codes(row: Int) -> UnsafeMutableRawPointer { base + row * shape.keyGroups * 32 }
+
+  /// The scales of all positions, for the features that are values or for the others.
+  func scales(ofValues: Bool) -> UnsafeMutablePointer<Float> {
+    (base + KVCache.blockLength * shape.keyGroups * 32).assumingMemoryBound(to: Float.self)
+      + (ofValues ? 0 : KVCache.blockLength)
+  }
+
+  /// Stores a latent.
+  ///
+  /// - Parameter scratch: Room for `KVCache.storeScratchCount` floats.
+  func store(
+    row: Int, latent: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
+  ) {
+    let vectors = shape.keyGroups * 2
+    scratch.update(from: latent, count: shape.keyDimension)
+    (scratch + shape.keyDimension).update(repeating: 0, count: vectors * 16 - shape.keyDimension)
+    let values = shape.valueDimension % 32 == 0 ? shape.valueDimension / 16 : vectors
+    let codes = codes(row: row)
+    let scale = kernels.integerRow(values, scratch, codes)
+    scales(ofValues: true)[row] = scale
+    scales(ofValues: false)[row] =
+      values == vectors
+      ? scale : kernels.integerRow(vectors - values, scratch + values * 16, codes + values * 16)
   }
 }

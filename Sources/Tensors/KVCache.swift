@@ -13,7 +13,8 @@ import SalanganeKernels
 /// block takes a copy of its own first. In a block, a head's keys lie in panels of 16 positions with the 16
 /// values of one feature side by side, so that they are the right operand of a product with queries, or the
 /// left one of a product from the other side; a head's values lie in rows, padded to whole vectors. Latents (of
-/// DeepSeek-V2's attention), whose leading features are the values too, lie in such rows only.
+/// DeepSeek-V2's attention), whose leading features are the values too, lie in such rows only. What has 8 bits lies
+/// otherwise: see `CodedHead` and `CodedLatents`.
 ///
 /// A cache belongs to one request. It is written by the thread that leads the team and by the team's tasks,
 /// which write disjoint positions.
@@ -24,7 +25,8 @@ package final class KVCache {
     case f32
     /// Rounded to half precision.
     case f16
-    /// Rounded to 8 bits: keys with a scale for 32 features, values with one a position, latents with two.
+    /// Rounded to 8 bits: keys with a scale for 32 features, values with one a position, latents with two. Attention
+    /// computes with these integers.
     case q8
   }
 
@@ -73,8 +75,6 @@ package final class KVCache {
   package let elementType: ElementType
   /// What each layer stores.
   package let layers: [LayerShape]
-  /// How attention computes with them.
-  package let arithmetic: AttentionArithmetic
   /// The most positions that the cache may hold.
   package let capacity: Int
   /// Whether layers share their memory: enough for sequences that run whole, once.
@@ -94,18 +94,15 @@ package final class KVCache {
   /// - Parameters:
   ///   - layers: What each layer stores.
   ///   - elementType: How numbers are stored.
-  ///   - arithmetic: How attention computes with them.
   ///   - capacity: The most positions, normally the context length.
   ///   - isTransient: Whether every layer overwrites the one before it, for a sequence that runs whole and is
   ///     never continued, such as a text to embed.
   package init(
-    layers: [LayerShape], elementType: ElementType, arithmetic: AttentionArithmetic = .float, capacity: Int,
-    isTransient: Bool = false
+    layers: [LayerShape], elementType: ElementType, capacity: Int, isTransient: Bool = false
   ) {
     precondition(!layers.isEmpty && capacity > 0)
     self.layers = layers
     self.elementType = elementType
-    self.arithmetic = arithmetic
     self.capacity = capacity
     self.isTransient = isTransient
     (layerOffsets, blockBytes) = Self.layout(layers, elementType, isTransient: isTransient)
@@ -229,8 +226,8 @@ package final class KVCache {
     keys(layer: layer, head: head, block: block) + layers[layer].keyBytes(elementType)
   }
 
-  /// Floats of scratch that storing a key of so many features needs.
-  package static func storeScratchCount(keyDimension: Int) -> Int { (keyDimension + 31) / 32 * 72 }
+  /// Floats of scratch that storing a key and a value of at most so many features, or a latent, needs.
+  package static func storeScratchCount(dimension: Int) -> Int { (dimension + 31) / 32 * 72 }
 
   /// Stores the key and the value of a head at a position for which there is room.
   ///
@@ -271,8 +268,13 @@ package final class KVCache {
 
   /// Stores a latent at a position for which there is room.
   ///
-  /// - Parameter latent: `keyDimension` floats.
-  package func store(layer: Int, position: Int, latent: UnsafePointer<Float>, kernels: KernelTable) {
+  /// - Parameters:
+  ///   - latent: `keyDimension` floats.
+  ///   - scratch: Room for `storeScratchCount` floats, for rounding.
+  package func store(
+    layer: Int, position: Int, latent: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    kernels: KernelTable
+  ) {
     let shape = layers[layer]
     precondition(shape.isLatent)
     let rows = values(layer: layer, head: 0, block: position / Self.blockLength)
@@ -283,8 +285,8 @@ package final class KVCache {
     case .f16:
       kernels.roundToHalf(shape.keyDimension, latent, rows.assumingMemoryBound(to: UInt16.self) + offset)
     case .q8:
-      coded(layer: layer, head: 0, block: position / Self.blockLength)
-        .store(row: position % Self.blockLength, latent: latent)
+      CodedLatents(shape: shape, base: rows).store(
+        row: position % Self.blockLength, latent: latent, scratch: scratch, kernels: kernels)
     }
   }
 }

@@ -11,7 +11,7 @@ struct KeyValueChunk {
   let valueStride: Int
 }
 
-/// Where an attention's keys and values come from, a block of the cache at a time.
+/// Where an attention's keys and values come from, a block of the cache at a time, for attention on floats.
 struct KeyValueSource {
   private let layer: KVCache.LayerShape
   private let elementType: KVCache.ElementType
@@ -31,50 +31,7 @@ struct KeyValueSource {
     let chunk = KVCache.blockLength
     keys = 0
     rows = keys + chunk * shape.headDimension
-    scratchCount = rows + chunk * layer.valueStride
-  }
-
-  /// Features of the keys that are loaded.
-  var keyDimension: Int { layer.keyDimension }
-
-  /// Where keys in panels and values in rows lie in half precision; nil if they don't.
-  func halves(
-    of cache: KVCache, layer index: Int, head: Int, block: Int
-  ) -> (keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>, valueStride: Int)? {
-    guard !layer.isLatent, elementType == .f16 else { return nil }
-    return (
-      UnsafePointer(cache.keys(layer: index, head: head, block: block).assumingMemoryBound(to: UInt16.self)),
-      UnsafePointer(
-        cache.values(layer: index, head: head, block: block).assumingMemoryBound(to: UInt16.self)),
-      layer.valueStride
-    )
-  }
-
-  /// Rows of latents in a cache.
-  enum LatentRows {
-    case floats(UnsafePointer<Float>)
-    case halves(UnsafePointer<UInt16>)
-  }
-
-  /// Where rows of latents lie that are keys and values themselves; nil if they aren't, or lie otherwise.
-  func latents(of cache: KVCache, layer index: Int, block: Int) -> (rows: LatentRows, stride: Int)? {
-    // Values must be whole groups of keys' features.
-    guard layer.isLatent, layer.valueDimension % 32 == 0 else { return nil }
-    let base = UnsafeRawPointer(cache.values(layer: index, head: 0, block: block))
-    return switch elementType {
-    case .f32: (.floats(base.assumingMemoryBound(to: Float.self)), layer.valueStride)
-    case .f16: (.halves(base.assumingMemoryBound(to: UInt16.self)), layer.valueStride)
-    case .q8: nil
-    }
-  }
-
-  /// Where keys and values lie that are stored as codes; nil if they aren't, or are latents.
-  func codes(of cache: KVCache, layer index: Int, head: Int, block: Int) -> IntegerChunk? {
-    guard !layer.isLatent, elementType == .q8 else { return nil }
-    let coded = cache.coded(layer: index, head: head, block: block)
-    return IntegerChunk(
-      groups: layer.keyGroups, keyCodes: coded.keyCodes(panel: 0), keyScales: coded.keyScales(panel: 0),
-      values: UnsafeRawPointer(coded.values), valueScales: coded.valueScales)
+    scratchCount = elementType == .q8 ? 0 : rows + chunk * layer.valueStride
   }
 
   /// Loads the keys and values of a head from a block.
@@ -96,8 +53,7 @@ struct KeyValueSource {
     case .f16:
       kernels.widenHalf(
         positions * layer.valueStride, stored.assumingMemoryBound(to: UInt16.self), scratch + rows)
-    case .q8:
-      cache.coded(layer: index, head: 0, block: block).copyLatents(positions, to: scratch + rows)
+    case .q8: preconditionFailure("attention on integers takes codes as they are")
     }
     // Keys are needed with the features of 16 positions side by side.
     let dimension = layer.keyDimension
@@ -130,9 +86,7 @@ struct KeyValueSource {
       kernels.widenHalf(count * dimension, keys.assumingMemoryBound(to: UInt16.self), scratch + self.keys)
       kernels.widenHalf(
         positions * layer.valueStride, values.assumingMemoryBound(to: UInt16.self), scratch + rows)
-    case .q8:
-      cache.coded(layer: index, head: head, block: block).copyFloats(
-        positions, keys: scratch + self.keys, values: scratch + rows, kernels: kernels)
+    case .q8: preconditionFailure("attention on integers takes codes as they are")
     }
     return KeyValueChunk(
       keys: scratch + self.keys, keyStep: 16, keyPanelStride: dimension * 16, values: scratch + rows,

@@ -18,11 +18,11 @@ extension ComputeContext {
     let words = activationWords(plan.words)
     let all = UnsafeBufferPointer(groups)
     let quantization = GroupQuantization(
-      kernels: kernels, product: product, columns: w.columns, groups: all, words: words)
+      gatherer: RowGatherer(kernels: kernels, product: product, depth: w.columns), groups: all, words: words)
     if plan.rows <= 16 {
-      onLeader(tasks: groups.count, scratchCount: w.columns, quantization)
+      onLeader(tasks: groups.count, scratchCount: quantization.scratchCount, quantization)
     } else {
-      parallel(tasks: groups.count, scratchCount: w.columns, quantization)
+      parallel(tasks: groups.count, scratchCount: quantization.scratchCount, quantization)
     }
     let multiplier = QuantizedProduct(kernels: kernels, w: w)
     workerValues.update(repeating: -1, count: threads)
@@ -85,26 +85,23 @@ private struct QuantizedGroupPlan {
   }
 }
 
-/// The quantisation of the rows of groups, one a task.
+/// The quantisation of the rows of groups, one group a task.
 private struct GroupQuantization: ScratchPhase {
-  let kernels: KernelTable
-  let product: GroupedProduct
-  let columns: Int
+  let gatherer: RowGatherer
   let groups: UnsafeBufferPointer<ProductGroup>
   let words: UnsafeMutablePointer<Float>
 
+  var scratchCount: Int { gatherer.scratchCount(rows: QuantizedRows.rowsPerStep) }
+
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let group = groups[task]
-    let rows = QuantizedRows(base: words + group.firstWord, rows: group.rows, columns: columns, kernels)
-    for row in 0..<group.rows {
-      let source = group.x + (group.gathered.map { Int($0[row]) } ?? row) * product.xStride
-      switch product.input {
-      case .plain: rows.fill(row, source, columns: columns, kernels)
-      case .gated:
-        scratch.update(from: source, count: columns)
-        kernels.swigluRows(1, columns, scratch, source + columns, columns)
-        rows.fill(row, scratch, columns: columns, kernels)
-      }
+    let columns = gatherer.depth
+    let rows = QuantizedRows(
+      base: words + group.firstWord, rows: group.rows, columns: columns, gatherer.kernels)
+    for first in stride(from: 0, to: group.rows, by: QuantizedRows.rowsPerStep) {
+      let range = first..<min(first + QuantizedRows.rowsPerStep, group.rows)
+      let (x, stride) = gatherer.rows(of: group, from: first, count: range.count, scratch: scratch)
+      rows.fill(range, columns: 0..<columns, x, stride: stride, gatherer.kernels)
     }
   }
 }

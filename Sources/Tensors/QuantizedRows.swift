@@ -4,6 +4,9 @@ import SalanganeKernels
 ///
 /// Rows go in blocks of 12, or all in one if they are few. Inputs are padded with zeros to a multiple of 256.
 package struct QuantizedRows {
+  /// Rows that are best quantised together: as many as `quantizeActivations` takes at once.
+  static let rowsPerStep = 4
+
   private let base: UnsafeMutablePointer<Float>
   /// How many rows there are.
   let rows: Int
@@ -97,11 +100,6 @@ package struct QuantizedRows {
     }
   }
 
-  /// Quantises a row.
-  func fill(_ row: Int, _ x: UnsafePointer<Float>, columns: Int, _ kernels: KernelTable) {
-    fill(row..<row + 1, columns: 0..<columns, x, stride: 0, kernels)
-  }
-
   /// What the codes of a row leave over: `x - scale * code`.
   ///
   /// - Parameters:
@@ -148,9 +146,6 @@ package enum QuantizationSource {
 
 /// The quantisation of rows, cut into blocks.
 struct RowQuantization: ScratchPhase {
-  /// Rows that are taken together: as many as `quantizeActivations` takes at once.
-  private static let rowsPerStep = 4
-
   let kernels: KernelTable
   let source: QuantizationSource
   let rows: QuantizedRows
@@ -160,8 +155,8 @@ struct RowQuantization: ScratchPhase {
     let first = task * rows.step
     let end = first + rows.rowCount(task)
     // A few at a time: they are still in the cache when they are quantised.
-    for row in stride(from: first, to: end, by: Self.rowsPerStep) {
-      let range = row..<min(row + Self.rowsPerStep, end)
+    for row in stride(from: first, to: end, by: QuantizedRows.rowsPerStep) {
+      let range = row..<min(row + QuantizedRows.rowsPerStep, end)
       let x: Matrix
       switch source {
       case .rows(let rows): x = rows

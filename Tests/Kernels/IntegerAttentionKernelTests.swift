@@ -10,88 +10,53 @@ import Testing
 
 /// The kernels of attention on integers, on every instruction set that this CPU has, against double precision.
 @Suite struct IntegerAttentionKernelTests {
-  @Test(arguments: InstructionSet.available, [4, 32, 33, 128])
-  func keys(set: InstructionSet, features: Int) throws {
+  @Test(arguments: InstructionSet.available, [1, 2, 5, 32])
+  func rows(set: InstructionSet, vectors: Int) throws {
     let table = try KernelTable.table(for: set)
-    var random = SplitMix64(seed: UInt64(features))
-    let groups = (features + 31) / 32
-    var keys = random.floats(features * 16, in: -3...3)
-    // A position of zeros, and one of a single number.
-    for feature in 0..<features {
-      keys[feature * 16 + 5] = 0
-      keys[feature * 16 + 6] = feature == 1 ? 1e-3 : 0
-    }
-    var halves = [UInt16](repeating: 0, count: keys.count)
-    table.roundToHalf(keys.count, keys, &halves)
-    var rounded = keys
-    table.widenHalf(keys.count, halves, &rounded)
-    for isHalf in [false, true] {
-      var codes = [UInt8](repeating: 7, count: groups * 512)
-      var scales = [Float](repeating: -1, count: groups * 16)
-      if isHalf {
-        table.integerKeysOfHalves(features, halves, 16, &codes, &scales)
-      } else {
-        table.integerKeysOfFloats(features, keys, 16, &codes, &scales)
-      }
-      // With a sign, or with 128 added.
-      let bias = Int(table.quantized(.q8_0).bias)
-      for feature in 0..<groups * 32 {
-        for position in 0..<16 {
-          let byte = codes[feature / 32 * 512 + feature % 32 / 4 * 64 + position * 4 + feature % 4]
-          let code = bias == 0 ? Int(Int8(bitPattern: byte)) : Int(byte) - bias
-          let scale = scales[feature / 32 * 16 + position]
-          let expected = feature < features ? (isHalf ? rounded : keys)[feature * 16 + position] : 0
-          #expect(abs(Float(code) * scale - expected) <= scale * 0.5001)
-        }
-      }
+    var random = SplitMix64(seed: UInt64(vectors))
+    var x = random.floats(vectors * 16, in: -3...3)
+    var codes = [Int8](repeating: 7, count: vectors * 16)
+    let scale = table.integerRow(vectors, x, &codes)
+    #expect(scale == x.map(\.magnitude).max()! / 127)
+    for (code, value) in zip(codes, x) { #expect(abs(Float(code) * scale - value) <= scale * 0.5001) }
+    #expect(codes.contains { $0.magnitude == 127 })
+    #expect(table.integerRow(vectors, [Float](repeating: 0, count: vectors * 16), &codes) == 0)
+    #expect(codes.allSatisfy { $0 == 0 })
+    // So small that 127 over it is infinite.
+    let tiny = [Float](repeating: .leastNormalMagnitude / 100, count: vectors * 16)
+    #expect(table.integerRow(vectors, tiny, &codes) < .leastNormalMagnitude)
+    #expect(codes.allSatisfy { $0 == 0 })
+    for broken in [Float.nan, -.nan, .infinity, -.infinity] {
+      x[vectors * 16 - 3] = broken
+      #expect(!table.integerRow(vectors, x, &codes).isFinite)
     }
   }
 
-  @Test(arguments: InstructionSet.available, [1, 4, 9, 16])
-  func latents(set: InstructionSet, rows: Int) throws {
+  @Test(arguments: InstructionSet.available, [(1, 1), (3, 4), (18, 32)])
+  func latents(set: InstructionSet, size: (groups: Int, panels: Int)) throws {
     let table = try KernelTable.table(for: set)
-    var random = SplitMix64(seed: UInt64(rows))
-    // 64 features are values, 20 more are those of a rotary part.
-    let (features, panels, stride, groups) = (84, 4, 96, 3)
-    var latents = random.floats(16 * stride, in: -2...2)
-    for row in 0..<16 {
-      for feature in 64..<stride { latents[row * stride + feature] *= feature < features ? 100 : 0 }
+    var random = SplitMix64(seed: UInt64(size.groups))
+    let width = size.groups * 32
+    let bytes = (0..<16 * width).map { _ in Int8(truncatingIfNeeded: random.next()) }
+    var codes = [UInt8](repeating: 7, count: size.groups * 512)
+    // The second of two runs of 16 positions, of which there is room for 128.
+    var valueCodes = [Int8](repeating: 0x55, count: size.panels * 2048)
+    valueCodes.withUnsafeMutableBytes {
+      table.packLatents(size.groups, size.panels, bytes, &codes, $0.baseAddress! + 256)
     }
-    var halves = [UInt16](repeating: 0, count: latents.count)
-    table.roundToHalf(latents.count, latents, &halves)
-    var rounded = latents
-    table.widenHalf(latents.count, halves, &rounded)
-    for isHalf in [false, true] {
-      var bytes = [UInt8](repeating: 3, count: 16 * groups * 32)
-      var codes = [UInt8](repeating: 7, count: groups * 512)
-      var scales = [Float](repeating: -1, count: groups * 16)
-      var valueCodes = [UInt8](repeating: 0x55, count: panels * 2048)
-      var valueScales = [Float](repeating: 0, count: rows)
-      if isHalf {
-        table.integerLatentsOfHalves(
-          rows, features, panels, halves, stride, &bytes, &codes, &scales, &valueCodes, &valueScales)
-      } else {
-        table.integerLatentsOfFloats(
-          rows, features, panels, latents, stride, &bytes, &codes, &scales, &valueCodes, &valueScales)
-      }
-      let bias = Int(table.quantized(.q8_0).bias)
-      for position in 0..<16 {
-        for feature in 0..<groups * 32 {
-          let byte = codes[feature / 32 * 512 + feature % 32 / 4 * 64 + position * 4 + feature % 4]
-          let code = bias == 0 ? Int(Int8(bitPattern: byte)) : Int(byte) - bias
-          let scale = scales[feature / 32 * 16 + position]
-          let expected =
-            feature < features && position < rows
-            ? (isHalf ? rounded : latents)[position * stride + feature] : 0
-          #expect(abs(Float(code) * scale - expected) <= scale * 0.5001)
-          guard feature < panels * 16 else { continue }
-          let valueByte = valueCodes[
-            feature / 16 * 2048 + position / 4 * 64 + feature % 16 * 4 + position % 4]
-          #expect(Int(Int8(bitPattern: valueByte)) == (position < rows ? code : 0))
-          if position < rows { #expect(valueScales[position] == scale) }
-        }
+    // With a sign, or with 128 added.
+    let bias = Int(table.quantized(.q8_0).bias)
+    for position in 0..<16 {
+      for feature in 0..<width {
+        let byte = codes[feature / 32 * 512 + feature % 32 / 4 * 64 + position * 4 + feature % 4]
+        let expected = bytes[position * width + feature]
+        #expect((bias == 0 ? Int(Int8(bitPattern: byte)) : Int(byte) - bias) == Int(expected))
+        guard feature < size.panels * 16 else { continue }
+        let place = feature / 16 * 2048 + 256 + position / 4 * 64 + feature % 16 * 4 + position % 4
+        #expect(valueCodes[place] == expected)
       }
     }
+    #expect(valueCodes.count { $0 == 0x55 } >= size.panels * (2048 - 256))
   }
 
   @Test(arguments: InstructionSet.available, [1, 2, 3, 4, 7, 128])
@@ -103,13 +68,14 @@ import Testing
     let stride = features + 16
     let values = random.floats(128 * stride, in: -2...2)
     var codes = [UInt8](repeating: 0x55, count: panels * 2048)
-    var scales = [Float](repeating: 0, count: 128)
-    table.integerValuesOfFloats(positions, panels, values, stride, &codes, &scales)
+    // What isn't seen doesn't show.
+    var scales = [Float](repeating: .nan, count: 128)
     for position in 0..<positions {
+      let row = Array(values[position * stride..<position * stride + features])
+      var bytes = [UInt8](repeating: 0, count: features)
+      scales[position] = table.integerRow(panels, row, &bytes)
       for feature in 0..<features {
-        let byte = codes[feature / 16 * 2048 + position / 4 * 64 + feature % 16 * 4 + position % 4]
-        let value = Float(Int8(bitPattern: byte)) * scales[position]
-        #expect(abs(value - values[position * stride + feature]) <= scales[position] * 0.5001)
+        codes[feature / 16 * 2048 + position / 4 * 64 + feature % 16 * 4 + position % 4] = bytes[feature]
       }
     }
     let rows = 7

@@ -44,6 +44,27 @@ import Testing
     #expect(small.contextLength == 640 && small.fittingLength == 384 && needed.fittingLength == 640)
   }
 
+  /// Without a wish, keys and values are stored as attention computes with them.
+  @Test(arguments: [
+    ("k_mixed_q/model.gguf", WeightPrecision.stored, KVCacheType.q8),
+    ("k_mixed_q/model.gguf", .float, .f16), ("qwen3", .stored, .f16),
+  ])
+  func typeOfTheCache(name: String, precision: WeightPrecision, expected: KVCacheType) throws {
+    let path = TestFiles.golden("decoders/" + name)
+    var options = Salangane.ModelOptions(threads: 1, precision: precision)
+    let memory = try ModelMemory(Checkpoint(path: path), options)
+    #expect(memory.cacheType == expected)
+    options.cacheType = expected
+    #expect(try ModelMemory(Checkpoint(path: path), options).cache == memory.cache)
+  }
+
+  @Test func typeOfALoadedModelsCache() async throws {
+    for type in [nil, KVCacheType.f32] {
+      let model = try await LanguageModel(contentsOf: GenerationGolden.url, options: .init(cacheType: type))
+      #expect(model.cacheType == type ?? .f16)
+    }
+  }
+
   /// Encoders keep nothing.
   @Test func encoders() throws {
     let memory = try ModelMemory(Checkpoint(path: TestFiles.golden("bert/wide")), .init())

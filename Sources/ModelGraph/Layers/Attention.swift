@@ -44,7 +44,7 @@ package struct Attention: Sendable {
       attention: self, layer: layer, spans: spans, rotary: rotary, table: table, projected: projected,
       context: context)
     context.parallel(
-      tasks: preparation.tasks, scratchCount: KVCache.storeScratchCount(keyDimension: shape.headDimension),
+      tasks: preparation.tasks, scratchCount: KVCache.storeScratchCount(dimension: shape.headDimension),
       preparation)
     context.begin(.attention, reading: spans.cachedBytes(layer: layer, window: window))
     context.causalAttention(

@@ -44,14 +44,6 @@ package enum AttentionLayer: Sendable {
     }
   }
 
-  /// Whether the output projection has quantised weights.
-  fileprivate var isQuantized: Bool {
-    switch self {
-    case .grouped(let attention): attention.output.isQuantized
-    case .latent(let attention): attention.output.isQuantized
-    }
-  }
-
   /// The product that takes the hidden states.
   fileprivate var firstProduct: Linear {
     switch self {
@@ -116,8 +108,6 @@ package struct Decoder: Sendable {
   package var byteCount: Int {
     blocks.reduce(head?.byteCount ?? 0) { $0 + $1.attention.byteCount + $1.feedForward.byteCount }
   }
-  /// Whether the products of attentions have quantised weights.
-  package var isQuantized: Bool { blocks.contains { $0.attention.isQuantized } }
   /// Whether the model can give logits.
   package var hasHead: Bool { head != nil }
 
@@ -134,10 +124,8 @@ package struct Decoder: Sendable {
     _ elementType: KVCache.ElementType = .f32, capacity: Int? = nil, isTransient: Bool = false
   ) -> KVCache {
     KVCache(
-      layers: cacheLayers, elementType: elementType,
-      // Beside weights that are rounded to far less, what is rounded to half precision needs no better.
-      arithmetic: elementType != .f32 && isQuantized ? .integer : .float,
-      capacity: min(capacity ?? contextLength, contextLength), isTransient: isTransient)
+      layers: cacheLayers, elementType: elementType, capacity: min(capacity ?? contextLength, contextLength),
+      isTransient: isTransient)
   }
 
   /// Runs rows of one or several sequences through all blocks.

@@ -68,7 +68,9 @@ package struct LatentAttention: Sendable {
     let storing = LatentPhase(
       attention: self, layer: layer, spans: spans, rotary: rotary, table: table, projected: projected,
       context: context)
-    context.parallel(tasks: storing.tasks, storing)
+    context.parallel(
+      tasks: storing.tasks,
+      scratchCount: KVCache.storeScratchCount(dimension: configuration.latentDimension), storing)
     var queries = projected
     if let query {
       workspace.queries.setRows(projected.rows)

@@ -19,10 +19,10 @@ struct LatentPhase: ScratchPhase {
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let first = task * Self.rowsPerTask
-    spans.forEachRow(in: first..<min(first + Self.rowsPerTask, projected.rows)) { store($0, $1) }
+    spans.forEachRow(in: first..<min(first + Self.rowsPerTask, projected.rows)) { store($0, $1, scratch) }
   }
 
-  private func store(_ row: Int, _ span: SequenceSpan) {
+  private func store(_ row: Int, _ span: SequenceSpan, _ scratch: UnsafeMutablePointer<Float>) {
     let configuration = attention.configuration
     let line = projected.row(row)
     let latent = line + (projected.columns - configuration.latentDimension)
@@ -33,7 +33,8 @@ struct LatentPhase: ScratchPhase {
       1, rotary.dimension / 2, latent + configuration.rank, rotary.dimension, cosines,
       cosines + rotary.sineOffset)
     span.cache.store(
-      layer: layer, position: span.start + row - span.firstRow, latent: latent, kernels: context.kernels)
+      layer: layer, position: span.start + row - span.firstRow, latent: latent, scratch: scratch,
+      kernels: context.kernels)
   }
 }
 

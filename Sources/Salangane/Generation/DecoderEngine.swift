@@ -169,7 +169,8 @@ public enum KVCacheType: String, CaseIterable, Sendable {
   /// Rounded to half precision, 2 bytes a number.
   case f16
   /// Rounded to 8 bits, with a scale for every 32 features of a key and for every value: somewhat more than a byte a
-  /// number.
+  /// number. Attention computes with these integers, as products with quantised weights do; with the other types it
+  /// computes with floats.
   case q8
 
   var elementType: KVCache.ElementType {

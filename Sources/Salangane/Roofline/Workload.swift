@@ -143,7 +143,7 @@ extension Workload {
         layers: Array(repeating: layer, count: layers), elementType: .f16, capacity: positions)
       try cache.reserve(positions)
       let vectors = Matrix(rows: 1, columns: 2 * shape.headDimension)
-      let scratch = FloatBuffer(count: KVCache.storeScratchCount(keyDimension: shape.headDimension))
+      let scratch = FloatBuffer(count: KVCache.storeScratchCount(dimension: shape.headDimension))
       for position in 0..<positions {
         WeightForm.random(2 * shape.headDimension)(position, vectors.row(0))
         for index in 0..<layers {

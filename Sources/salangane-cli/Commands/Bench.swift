@@ -97,11 +97,12 @@ struct Bench: AsyncParsableCommand {
       _ = try await embedder.embed(tokens: tokens)
       return Self.seconds(since: start)
     }
-    return try result("embed\(batch)x\(length)", batch: batch, tokens: batch * length, measured, load: load)
+    return try result(
+      "embed\(batch)x\(length)", batch: batch, tokens: batch * length, measured, load: load, cacheType: nil)
   }
 
   private func measureGeneration(_ start: ContinuousClock.Instant) async throws -> [BenchmarkResult] {
-    let languageModel = try await language.load(model, cacheType: .f16)
+    let languageModel = try await language.load(model)
     let load = Self.seconds(since: start)
     let needed = depth + max(length, generated)
     guard needed <= languageModel.contextLength else {
@@ -114,22 +115,28 @@ struct Bench: AsyncParsableCommand {
     var results: [BenchmarkResult] = []
     if length > 0 {
       let measured = try await measure { try await benchmark.secondsToRead(stream.next(length)) }
-      results.append(try result("pp\(length)", batch: 1, tokens: length, measured, load: load))
+      results.append(
+        try result(
+          "pp\(length)", batch: 1, tokens: length, measured, load: load, cacheType: languageModel.cacheType))
     }
     if generated > 0 {
       let measured = try await measure { try await benchmark.secondsToGenerate(generated) }
       results.append(
-        try result("tg\(generated)", batch: batch, tokens: batch * generated, measured, load: load))
+        try result(
+          "tg\(generated)", batch: batch, tokens: batch * generated, measured, load: load,
+          cacheType: languageModel.cacheType))
     }
     return results
   }
 
   private func result(
-    _ test: String, batch: Int, tokens: Int, _ measured: Measurements, load: Double
+    _ test: String, batch: Int, tokens: Int, _ measured: Measurements, load: Double, cacheType: KVCacheType?
   ) throws -> BenchmarkResult {
     BenchmarkResult(
       test: test, depth: depth, batch: batch, threads: model.threads ?? ThreadTeam.defaultThreadCount,
-      instructionSet: try model.instructionSet.rawValue, backend: model.backend.rawValue, tokens: tokens,
+      instructionSet: try model.instructionSet.rawValue, backend: model.backend.rawValue,
+      cacheType: cacheType,
+      tokens: tokens,
       loadSeconds: load, measurements: measured)
   }
 

@@ -1,3 +1,4 @@
+import Salangane
 import SalanganeTensors
 
 /// What was measured of one test.
@@ -26,6 +27,8 @@ struct BenchmarkResult {
   let instructionSet: String
   /// Who multiplied float matrices.
   let backend: String
+  /// How keys and values are stored; nil for tests without.
+  let cacheType: KVCacheType?
   /// Tokens of one repetition.
   let tokens: Int
   /// The time from the command's start until the model could run.
@@ -71,6 +74,10 @@ struct BenchmarkResult {
           json.value(result.instructionSet)
           json.key("backend")
           json.value(result.backend)
+          if let cacheType = result.cacheType {
+            json.key("kv_type")
+            json.value(cacheType.rawValue)
+          }
           for (name, summary) in [("tokens_per_second", result.rates), ("seconds", result.times)] {
             json.key(name)
             json.object { json in

@@ -102,7 +102,7 @@ struct Generate: AsyncParsableCommand {
 
   func run() async throws {
     let ids = try tokens.map { try TokenList($0).ids }
-    let languageModel = try await language.load(model, cacheType: .f16)
+    let languageModel = try await language.load(model)
     let cache = try promptCache.load(for: languageModel)
     let session =
       try cache.map { try languageModel.makeSession(promptCache: $0) } ?? languageModel.makeSession()

@@ -32,9 +32,10 @@ struct Inspect: ParsableCommand {
 
   @Option(
     name: .customLong("kv-type"),
-    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16, f32 or q8.", valueName: "type")
+    help: ArgumentHelp(
+      "How keys and values of earlier tokens are stored: f32, f16 or q8.", valueName: "type")
   )
-  var cacheType = KVCacheType.f16
+  var cacheType: KVCacheType?
 
   @OptionGroup var weights: WeightOptions
 

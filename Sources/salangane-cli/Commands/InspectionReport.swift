@@ -167,6 +167,8 @@ struct InspectionReport {
       }
       writer.key("fits")
       writer.value(memory.fits)
+      writer.key("kv_type")
+      writer.value(memory.cacheType.rawValue)
       writer.key("cached_values_per_token")
       writer.array(memory.cachedValues)
     }
@@ -271,7 +273,8 @@ struct InspectionReport {
       lines.append(
         (
           "cache",
-          "\(memory.cachePerThousand.formattedBytes) for 1000 tokens, \(values) values a token and layer"
+          "\(memory.cachePerThousand.formattedBytes) for 1000 tokens, \(values) values a token and layer as "
+            + memory.cacheType.rawValue
         ))
     }
     return lines

@@ -14,7 +14,8 @@ struct LanguageModelOptions: ParsableArguments {
 
   @Option(
     name: .customLong("kv-type"),
-    help: ArgumentHelp("How keys and values of earlier tokens are stored: f16, f32 or q8.", valueName: "type")
+    help: ArgumentHelp(
+      "How keys and values of earlier tokens are stored: f32, f16 or q8.", valueName: "type")
   )
   var cacheType: KVCacheType?
 
@@ -27,9 +28,9 @@ struct LanguageModelOptions: ParsableArguments {
   ///
   /// - Parameters:
   ///   - model: Which model, and how it is run.
-  ///   - cacheType: How keys and values are stored unless `--kv-type` says otherwise.
+  ///   - cacheType: How keys and values are stored unless `--kv-type` says otherwise; nil for what suits the weights.
   /// - Throws: What `LanguageModel` throws.
-  func load(_ model: ModelOptions, cacheType defaultType: KVCacheType) async throws -> LanguageModel {
+  func load(_ model: ModelOptions, cacheType defaultType: KVCacheType? = nil) async throws -> LanguageModel {
     var options = try model.options
     options.contextLength = context
     options.cacheBytes = cacheBytes
