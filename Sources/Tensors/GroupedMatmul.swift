@@ -94,7 +94,7 @@ extension ComputeContext {
   ) {
     let gatherer = RowGatherer(kernels: kernels, product: product, depth: w.columns)
     let most = groups.reduce(0) { max($0, $1.rows) }
-    parallel(tasks: groups.count, scratchCount: gatherer.scratchCount(rows: most)) { task, _, scratch in
+    parallel(tasks: groups.count, scratchCount: most * w.columns) { task, _, scratch in
       let group = groups[task]
       guard group.rows > 0 else { return }
       let (rows, stride) = gatherer.rows(of: group, from: 0, count: group.rows, scratch: scratch)
@@ -145,7 +145,7 @@ private struct GroupedPlan {
     }
     tasks = task
     rawOffset = blockRows * depth
-    tailOffset = rawOffset + width * depth * (product.input == .gated ? 2 : 1)
+    tailOffset = rawOffset + width * depth
     scratchCount = tailOffset + width * 16
   }
 }
@@ -156,13 +156,7 @@ struct RowGatherer {
   let product: GroupedProduct
   let depth: Int
 
-  /// Floats of scratch that so many rows take.
-  func scratchCount(rows: Int) -> Int { rows * columns }
-
-  /// Columns of the input that make a row of the product.
-  private var columns: Int { product.input == .gated ? 2 * depth : depth }
-
-  /// Some rows of a group, where they are or in scratch.
+  /// Some rows of a group, where they are or in scratch, which needs `depth` floats for each.
   func rows(
     of group: ProductGroup, from first: Int, count: Int, scratch: UnsafeMutablePointer<Float>
   ) -> (base: UnsafePointer<Float>, stride: Int) {
@@ -171,11 +165,12 @@ struct RowGatherer {
       return (group.x + row * product.xStride, product.xStride)
     }
     for row in 0..<count {
-      let source = group.gathered.map { Int($0[first + row]) } ?? first + row
-      (scratch + row * columns).update(from: group.x + source * product.xStride, count: columns)
+      let source = group.x + (group.gathered.map { Int($0[first + row]) } ?? first + row) * product.xStride
+      let destination = scratch + row * depth
+      destination.update(from: source, count: depth)
+      if product.input == .gated { kernels.swigluRows(1, depth, destination, source + depth, depth) }
     }
-    if product.input == .gated { kernels.swigluRows(count, depth, scratch, scratch + depth, columns) }
-    return (UnsafePointer(scratch), columns)
+    return (UnsafePointer(scratch), depth)
   }
 }
 

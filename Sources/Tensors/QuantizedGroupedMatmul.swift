@@ -91,7 +91,7 @@ private struct GroupQuantization: ScratchPhase {
   let groups: UnsafeBufferPointer<ProductGroup>
   let words: UnsafeMutablePointer<Float>
 
-  var scratchCount: Int { gatherer.scratchCount(rows: QuantizedRows.rowsPerStep) }
+  var scratchCount: Int { QuantizedRows.rowsPerStep * gatherer.depth }
 
   func run(task: Int, worker: Int, scratch: UnsafeMutablePointer<Float>) {
     let group = groups[task]
