@@ -56,9 +56,11 @@ extension HyperparameterKey {
   // MARK: Rotary positions
 
   /// The base of the rotary frequencies.
-  public static let rotaryBase = rope("rope_theta", or: ["rotary_emb_base"], gguf: ["rope.freq_base"])
+  public static let rotaryBase = rope(
+    "rope_theta", or: ["rope_theta", "rotary_emb_base"], gguf: ["rope.freq_base"])
   /// The share of a head that is rotated; GGUF has `rotaryDimension` instead.
-  public static let partialRotaryFactor = rope("partial_rotary_factor", or: ["rotary_pct"])
+  public static let partialRotaryFactor = rope(
+    "partial_rotary_factor", or: ["partial_rotary_factor", "rotary_pct"])
   /// How many values of a head are rotated; `config.json` has `partialRotaryFactor` instead.
   public static let rotaryDimension = HyperparameterKey.gguf("rope.dimension_count")
   /// The kind of frequency scaling: `linear`, `yarn`, `llama3` and others.
@@ -67,9 +69,11 @@ extension HyperparameterKey {
     gguf: ["rope.scaling.type"])
   /// The factor by which the context was stretched.
   public static let rotaryScalingFactor = rope("factor", gguf: ["rope.scaling.factor"])
-  /// The context length before it was stretched.
-  public static let rotaryOriginalContextLength = rope(
-    "original_max_position_embeddings", gguf: ["rope.scaling.original_context_length"])
+  /// The context length before it was stretched. Of this alone, transformers prefers the one at the top level.
+  public static let rotaryOriginalContextLength = HyperparameterKey(
+    ["original_max_position_embeddings"]
+      + rope("original_max_position_embeddings").configuration,
+    gguf: ["rope.scaling.original_context_length"])
 
   // MARK: Mixture of experts
 
@@ -102,10 +106,12 @@ extension HyperparameterKey {
   public static let usedExpertGroupCount = HyperparameterKey(
     ["topk_group"], gguf: ["expert_group_used_count"])
 
-  /// A name that is at the top level in older configurations and in an object of its own in newer ones.
+  /// A name in the object that describes rotary positions, `rope_scaling` in older configurations.
   ///
-  /// transformers lets `rope_scaling` go before `rope_parameters`, and both before the top level.
+  /// As in transformers, `rope_parameters` isn't looked at if there is a `rope_scaling`.
+  ///
+  /// - Parameter older: Names at the top level, which older configurations have for some.
   public static func rope(_ name: String, or older: [String] = [], gguf: [String] = []) -> HyperparameterKey {
-    HyperparameterKey(["rope_scaling.\(name)", "rope_parameters.\(name)", name] + older, gguf: gguf)
+    HyperparameterKey(["rope_scaling.\(name)", "rope_parameters.\(name)"] + older, gguf: gguf)
   }
 }

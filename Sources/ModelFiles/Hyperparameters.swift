@@ -29,7 +29,8 @@ extension HyperparameterKey: ExpressibleByStringLiteral {
 /// A model's hyper-parameters, out of a `config.json` or out of GGUF metadata.
 ///
 /// In `config.json`, names are looked up in `text_config` first, if there is one, and a `null` counts as
-/// absent. What a key means for a model is not known here.
+/// absent; a `rope_scaling` that isn't empty stands in place of `rope_parameters`. What a key means for a model is
+/// not known here.
 public struct Hyperparameters: Sendable {
   /// The file they come from.
   public let file: String
@@ -155,6 +156,7 @@ public struct Hyperparameters: Sendable {
   }
 
   private static func value(_ name: String, in object: JSONValue) -> JSONValue? {
+    if name.hasPrefix("rope_parameters."), (object["rope_scaling"]?.members.count ?? 0) > 0 { return nil }
     var value = object
     for part in name.split(separator: ".") {
       guard let next = value[String(part)] else { return nil }

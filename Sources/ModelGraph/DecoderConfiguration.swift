@@ -1,6 +1,12 @@
 import SalanganeFiles
 import SalanganeTensors
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Which features of a head are rotated together.
 package enum RotaryPairing: Sendable {
   /// Feature `i` with feature `i + dimension / 2`.
@@ -64,8 +70,8 @@ package struct DecoderConfiguration: Sendable {
     package var normEpsilon = HyperparameterKey.rmsNormEpsilon
     /// The base of the rotary frequencies where the file doesn't say; nil if it must.
     package var rotaryBase: Double? = 10_000
-    /// The share of a head that is rotated where the file doesn't say.
-    package var partialRotaryFactor = 1.0
+    /// The share of a head that is rotated where the file doesn't say; nil if it is the whole of all models.
+    package var partialRotaryFactor: Double?
     /// Which features are rotated together.
     package var rotaryPairing = RotaryPairing.halves
     /// What the feed-forward size in the file is to be divided by.
@@ -128,6 +134,7 @@ package struct DecoderConfiguration: Sendable {
       values.isGGUF
       ? checkpoint["output.weight"] == nil
       : try values.bool(.tiesEmbeddings, default: conventions.tiesEmbeddings)
+        && !Self.hasOwnOutput(checkpoint)
     rotaryPairing = conventions.rotaryPairing
     let length = try values.int(conventions.contextLength, in: 1...(1 << 30))
     let dimension: Int
@@ -169,15 +176,19 @@ package struct DecoderConfiguration: Sendable {
   }
 
   private static func rotaryDimension(
-    _ values: Hyperparameters, headDimension: Int, factor defaultFactor: Double
+    _ values: Hyperparameters, headDimension: Int, factor defaultFactor: Double?
   ) throws(ModelFileError) -> Int {
     let key: HyperparameterKey = values.isGGUF ? .rotaryDimension : .partialRotaryFactor
     let dimension: Int
     if values.isGGUF, let explicit = try values.optionalInt(key) {
       dimension = explicit
     } else {
-      let factor = values.isGGUF ? nil : try values.optionalFloat(key, in: 0...1)
-      dimension = Int(Double(headDimension) * (factor ?? defaultFactor))
+      let factor = (values.isGGUF ? nil : try values.optionalFloat(key, in: 0...1)) ?? defaultFactor ?? 1
+      // transformers rotates whole heads there, whatever the file says.
+      guard factor == 1 || defaultFactor != nil else {
+        throw values.failure(key, "expected 1, found \(factor)", kind: .unsupported)
+      }
+      dimension = Int(Double(headDimension) * factor)
     }
     guard dimension > 0, dimension <= headDimension, dimension % 2 == 0 else {
       throw values.failure(
@@ -185,6 +196,18 @@ package struct DecoderConfiguration: Sendable {
         "expected an even number of rotated features up to the head's \(headDimension), found \(dimension)")
     }
     return dimension
+  }
+
+  /// Whether there is an output matrix that isn't the embedding table: transformers takes it, although
+  /// `config.json` says that there is none.
+  private static func hasOwnOutput(_ checkpoint: Checkpoint) -> Bool {
+    guard let output = checkpoint["lm_head.weight"],
+      let table = checkpoint["model.embed_tokens.weight"] ?? checkpoint["embed_tokens.weight"]
+    else { return false }
+    guard output.type == table.type, output.shape == table.shape, let first = output.bytes.baseAddress,
+      let second = table.bytes.baseAddress
+    else { return true }
+    return withExtendedLifetime(checkpoint) { memcmp(first, second, output.byteCount) != 0 }
   }
 
   private static func tableRows(_ checkpoint: Checkpoint) throws(ModelFileError) -> Int {
@@ -207,6 +230,11 @@ package struct DecoderConfiguration: Sendable {
     }
     if let activation = try values.optionalString(.activation), activation != "silu", activation != "swish" {
       throw values.failure(.activation, "expected \"silu\", found \"\(activation)\"", kind: .unsupported)
+    }
+    // Some embedders are decoders whose tokens see those behind them, too.
+    let causal = HyperparameterKey("is_causal", gguf: "attention.causal")
+    guard try values.bool(causal, default: true) else {
+      throw values.failure(causal, "expected true, found false", kind: .unsupported)
     }
     let method = HyperparameterKey("quantization_config.quant_method")
     if let name = try values.optionalString(method), name != "fp8" {

@@ -34,22 +34,30 @@ package struct MixtureConfiguration: Sendable {
 
   /// What differs between families in the meaning of the keys.
   package struct Conventions: Sendable {
-    /// The gate where the file doesn't say.
+    /// The gate; a GGUF file may name another.
     package var gate = Router.Gate.softmax
     /// Whether weights are divided by their sum where the file doesn't say.
     package var normalizes = false
     /// Whether experts may come in groups.
     package var hasGroups = false
+    /// How many groups there are where the file doesn't say.
+    package var groupCount = 1
+    /// How many of them a token uses where the file doesn't say; nil if it must.
+    package var usedGroupCount: Int?
+    /// What weights are multiplied by where `config.json` doesn't say; nil if the family has no such factor.
+    package var scale: Double?
 
     /// The conventions of most families.
     package init() {}
 
-    /// The conventions of DeepSeek-V3, and of the families that took its router over.
+    /// The conventions of the families that took over the router of DeepSeek-V3.
     package static var deepSeekV3: Conventions {
       var conventions = Conventions()
       conventions.gate = .sigmoid
       conventions.normalizes = true
       conventions.hasGroups = true
+      conventions.usedGroupCount = 1
+      conventions.scale = 1
       return conventions
     }
   }
@@ -71,18 +79,24 @@ package struct MixtureConfiguration: Sendable {
       throw values.failure(.usedExpertCount, "expected at most the \(experts) experts, found \(used)")
     }
     innerSize = try values.int(.expertFeedForwardSize, in: 1...(1 << 21))
-    gate = try Self.gate(values) ?? conventions.gate
+    gate = try Self.gate(values, conventions.gate)
     normalizes = try values.bool(.normalizesExpertWeights, default: conventions.normalizes)
-    scale = Float(try values.float(.expertWeightScale, in: 0...1e6, default: 1))
+    scale = Float(try values.float(.expertWeightScale, in: 0...1e6, default: conventions.scale ?? 1))
+    guard scale == 1 || conventions.scale != nil || values.isGGUF else {
+      throw values.failure(.expertWeightScale, "expected 1, found \(scale)", kind: .unsupported)
+    }
     isSparse = Array(repeating: true, count: layers)
-    if conventions.hasGroups { groups = try groups(values) }
+    if conventions.hasGroups { groups = try groups(values, conventions) }
   }
 
-  private static func gate(_ values: Hyperparameters) throws(ModelFileError) -> Router.Gate? {
-    guard values.contains(.expertGate) else { return nil }
+  /// The gate that a GGUF file names; in `config.json` a name must be that of the family's.
+  private static func gate(
+    _ values: Hyperparameters, _ usual: Router.Gate
+  ) throws(ModelFileError) -> Router.Gate {
+    guard values.contains(.expertGate) else { return usual }
     if values.isGGUF {
       switch try values.int(.expertGate) {
-      case 0: return nil
+      case 0: return usual
       case 1: return .softmax
       case 2: return .sigmoid
       case let number:
@@ -90,18 +104,19 @@ package struct MixtureConfiguration: Sendable {
           .expertGate, "expected 1 (softmax) or 2 (sigmoid), found \(number)", kind: .unsupported)
       }
     }
-    switch try values.string(.expertGate) {
-    case "softmax": return .softmax
-    case "sigmoid": return .sigmoid
-    case let name:
-      throw values.failure(
-        .expertGate, "expected \"softmax\" or \"sigmoid\", found \"\(name)\"", kind: .unsupported)
+    let name = try values.string(.expertGate)
+    let expected = usual == .softmax ? "softmax" : "sigmoid"
+    guard name == expected else {
+      throw values.failure(.expertGate, "expected \"\(expected)\", found \"\(name)\"", kind: .unsupported)
     }
+    return usual
   }
 
   /// DeepSeek-V2, with softmax, judges groups by their best expert; DeepSeek-V3, with sigmoid, by its two best.
-  private func groups(_ values: Hyperparameters) throws(ModelFileError) -> Router.Groups? {
-    let count = try values.int(.expertGroupCount, in: 1...experts, default: 1)
+  private func groups(
+    _ values: Hyperparameters, _ conventions: Conventions
+  ) throws(ModelFileError) -> Router.Groups? {
+    let count = try values.int(.expertGroupCount, in: 1...experts, default: conventions.groupCount)
     guard count > 1 else { return nil }
     guard experts % count == 0 else {
       throw values.failure(
@@ -112,7 +127,13 @@ package struct MixtureConfiguration: Sendable {
       throw values.failure(
         .expertGroupCount, "expected groups of at least two of the \(experts) experts, found \(count) groups")
     }
-    let usedGroups = try values.int(.usedExpertGroupCount, in: 1...count)
+    let range = 1...count
+    let usedGroups: Int
+    if let usual = conventions.usedGroupCount {
+      usedGroups = try values.int(.usedExpertGroupCount, in: range, default: min(usual, count))
+    } else {
+      usedGroups = try values.int(.usedExpertGroupCount, in: range)
+    }
     guard usedGroups * size >= used else {
       throw values.failure(
         .usedExpertCount,

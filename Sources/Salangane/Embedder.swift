@@ -43,8 +43,10 @@ public final class Embedder: Sendable {
   ) async throws {
     let loaded = try await SequenceRunner.load(
       path: url.modelPath(), options: options, progress: progress
-    ) { loader, _ in
-      try EmbedderConfiguration(loader.checkpoint)
+    ) { loader, tokenizer in
+      let configuration = try EmbedderConfiguration(loader.checkpoint)
+      try configuration.checkLetterCase(tokenizer)
+      return configuration
     }
     runner = loaded.runner
     tokenizer = loaded.tokenizer

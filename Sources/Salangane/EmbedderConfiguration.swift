@@ -1,5 +1,6 @@
 import SalanganeFiles
 import SalanganeModelGraph
+import SalanganeTokenizers
 
 /// What the files around a model say about how its embeddings are made.
 struct EmbedderConfiguration: Sendable {
@@ -13,6 +14,8 @@ struct EmbedderConfiguration: Sendable {
   var prompts: [String: String] = [:]
   /// The name of the prompt for texts without a role.
   var defaultPrompt: String?
+  /// The file that asks for texts in lower case, whatever the tokenizer does; nil if none does.
+  private var lowercasingFile: String?
 
   /// Reads what a checkpoint's files say.
   ///
@@ -22,6 +25,7 @@ struct EmbedderConfiguration: Sendable {
     if case .decoder = try ArchitectureRegistry.architecture(for: checkpoint) { pooling = .last }
     if let directory = checkpoint.directory {
       try readModules(directory)
+      try readTransformer(directory)
       maximumLength = try Self.maximumLength(checkpoint)
       try readPrompts(directory)
     } else {
@@ -83,6 +87,44 @@ struct EmbedderConfiguration: Sendable {
     }
     guard pools else {
       throw ModelFileError(.malformed, file: file, expectation: "expected a module of the type Pooling")
+    }
+  }
+
+  /// Reads how texts become tokens, but for their length.
+  private mutating func readTransformer(_ directory: ModelDirectory) throws(ModelFileError) {
+    if let document = try directory.optionalJSONObject("sentence_bert_config.json") {
+      if document.root["do_lower_case"]?.bool == true { lowercasingFile = document.file }
+      let task = document.root["transformer_task"]?.string ?? "feature-extraction"
+      guard task == "feature-extraction" else {
+        throw ModelFileError(
+          .unsupported, file: document.file, subject: "transformer_task",
+          expectation: "expected \"feature-extraction\", found \"\(task)\"")
+      }
+      guard (document.root["processing_kwargs"]?.members.count ?? 0) == 0 else {
+        throw ModelFileError(
+          .unsupported, file: document.file, subject: "processing_kwargs",
+          expectation: "expected nothing in it")
+      }
+    }
+    if let document = try directory.optionalJSONObject("tokenizer_config.json"),
+      document.root["truncation_side"]?.string == "left"
+    {
+      throw ModelFileError(
+        .unsupported, file: document.file, subject: "truncation_side",
+        expectation: "expected \"right\", found \"left\"")
+    }
+  }
+
+  /// Checks that the tokenizer makes texts lower case if they are to be.
+  ///
+  /// - Throws: `ModelFileError` (`unsupported`) if it doesn't.
+  func checkLetterCase(_ tokenizer: some TextTokenizer) throws {
+    guard let file = lowercasingFile else { return }
+    let letters = "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG ÄÉΣЯ"
+    guard try tokenizer.encode(letters).ids == tokenizer.encode(letters.lowercased()).ids else {
+      throw ModelFileError(
+        .unsupported, file: file, subject: "do_lower_case",
+        expectation: "expected false, since the tokenizer tells letters of either case apart, found true")
     }
   }
 
@@ -162,6 +204,11 @@ struct EmbedderConfiguration: Sendable {
 
   private mutating func readPrompts(_ directory: ModelDirectory) throws(ModelFileError) {
     guard let document = try directory.optionalJSONObject("config_sentence_transformers.json") else { return }
+    if let value = document.root["truncate_dim"], !value.isNull {
+      throw ModelFileError(
+        .unsupported, file: document.file, subject: "truncate_dim",
+        expectation: "expected no number of features, which is an option of ours, found one")
+    }
     if let values = document.root["prompts"], !values.isNull {
       guard values.kind == .object else {
         throw ModelFileError(

@@ -36,7 +36,9 @@ import Testing
     Change("qwen3", #"{"head_dim": 19}"#, .malformed, "head_dim"),
     Change("qwen3", #"{"head_dim": 22}"#, .malformed, "model.layers.0.self_attn.q_proj.weight"),
     Change("qwen3", #"{"partial_rotary_factor": 1.5}"#, .malformed, "partial_rotary_factor"),
-    Change("qwen3", #"{"partial_rotary_factor": 0}"#, .malformed, "partial_rotary_factor"),
+    Change("qwen3", #"{"partial_rotary_factor": 0.5}"#, .unsupported, "partial_rotary_factor"),
+    Change("glm", #"{"partial_rotary_factor": 0}"#, .malformed, "partial_rotary_factor"),
+    Change("qwen2", #"{"is_causal": false}"#, .unsupported, "is_causal"),
     Change("qwen3", #"{"intermediate_size": 53}"#, .malformed, "model.layers.0.mlp.gate_proj.weight"),
     Change("qwen3", #"{"rms_norm_eps": null}"#, .malformed, "rms_norm_eps"),
     Change("qwen3", #"{"rms_norm_eps": "small"}"#, .malformed, "rms_norm_eps"),
@@ -99,7 +101,11 @@ import Testing
     Change("qwen2_moe_mixed", #"{"mlp_only_layers": []}"#, .malformed, "model.layers.3.mlp.gate.weight"),
     Change("qwen2_moe_mixed", #"{"mlp_only_layers": [-1]}"#, .malformed, "mlp_only_layers"),
     Change("qwen2_moe_mixed", #"{"decoder_sparse_step": 0}"#, .malformed, "decoder_sparse_step"),
+    Change("qwen3_moe", #"{"routed_scaling_factor": 2}"#, .unsupported, "routed_scaling_factor"),
+    Change("qwen3_moe", #"{"scoring_func": "sigmoid"}"#, .unsupported, "scoring_func"),
     Change("deepseek", #"{"scoring_func": "tanh"}"#, .unsupported, "scoring_func"),
+    Change("deepseek_v2", #"{"scoring_func": "sigmoid"}"#, .unsupported, "scoring_func"),
+    Change("glm4_moe", #"{"scoring_func": "softmax"}"#, .unsupported, "scoring_func"),
     Change(
       "deepseek", #"{"n_shared_experts": 1}"#, .malformed,
       "model.layers.1.mlp.shared_experts.gate_proj.weight"),
@@ -129,7 +135,7 @@ import Testing
   ]
 
   /// A copy of a golden with another configuration.
-  private func directory(_ golden: String, changes: String) throws -> TemporaryDirectory {
+  static func directory(_ golden: String, changes: String) throws -> TemporaryDirectory {
     let source = TestFiles.golden("decoders/" + golden)
     var values =
       try JSONSerialization.jsonObject(with: Data(TestFiles.read(source + "/config.json"))) as? [String: Any]
@@ -144,7 +150,7 @@ import Testing
 
   @Test(arguments: changes + mixtureChanges)
   func wrongFilesAreNamed(change: Change) throws {
-    let directory = try directory(change.golden, changes: change.changes)
+    let directory = try Self.directory(change.golden, changes: change.changes)
     let error = try #require(throws: ModelFileError.self) { _ = try DecoderSession(path: directory.path) }
     #expect(error.kind == change.kind)
     #expect(error.subject == change.subject)
@@ -154,7 +160,7 @@ import Testing
   /// The unchanged copy loads, or the test above would prove nothing.
   @Test(arguments: Set((changes + mixtureChanges).map(\.golden)))
   func unchangedFilesLoad(golden: String) throws {
-    let directory = try directory(golden, changes: "{}")
+    let directory = try Self.directory(golden, changes: "{}")
     #expect(try !DecoderSession(path: directory.path).logits([1, 2]).isEmpty)
   }
 
@@ -168,7 +174,7 @@ import Testing
     ("deepseek_v3_fp8", "model.layers.1.mlp.experts.3.down_proj.weight_scale_inv"),
   ])
   func missingTensorsAreNamed(golden: String, tensor: String) throws {
-    let directory = try directory(golden, changes: "{}")
+    let directory = try Self.directory(golden, changes: "{}")
     let path = directory.path("model.safetensors")
     var bytes = try TestFiles.read(path)
     let name = Array(tensor.utf8)
@@ -212,7 +218,7 @@ import Testing
   @Test(arguments: ["glm", "glm4"])
   func biasesAreTheDefaultOfGLM(golden: String) throws {
     func logits(_ changes: String) throws -> [Float] {
-      let directory = try directory(golden, changes: changes)
+      let directory = try Self.directory(golden, changes: changes)
       return try withExtendedLifetime(directory) { try DecoderSession(path: directory.path).logits([1, 2]) }
     }
     let expected = try logits("{}")
@@ -222,7 +228,7 @@ import Testing
 
   /// An embedder without an output matrix loads if no logits are asked for, though its files don't say so.
   @Test func headsAreOptional() throws {
-    let directory = try directory("qwen3_embed", changes: #"{"tie_word_embeddings": false}"#)
+    let directory = try Self.directory("qwen3_embed", changes: #"{"tie_word_embeddings": false}"#)
     #expect(throws: ModelFileError.self) { try DecoderSession(path: directory.path) }
     #expect(try !DecoderSession(path: directory.path, loadsHead: false).decoder.hasHead)
   }
@@ -254,7 +260,7 @@ import Testing
 
   /// A weight that isn't a number is noticed in the logits.
   @Test func notFiniteLogits() throws {
-    let directory = try directory("qwen3", changes: "{}")
+    let directory = try Self.directory("qwen3", changes: "{}")
     let path = directory.path("model.safetensors")
     let tensor = try #require(SafetensorsFile(path: path).tensor("model.layers.1.mlp.down_proj.weight"))
     var bytes = try TestFiles.read(path)

@@ -246,6 +246,20 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
       name: "length of no tokens", kind: .malformed, message: "max_seq_length",
       file: "sentence_bert_config.json", find: "40", replace: "0"),
     .init(
+      name: "another task", kind: .unsupported, message: "transformer_task",
+      file: "sentence_bert_config.json", find: "{", replace: "{\"transformer_task\": \"fill-mask\","),
+    .init(
+      name: "other tokens", kind: .unsupported, message: "processing_kwargs",
+      file: "sentence_bert_config.json", find: "{",
+      replace: "{\"processing_kwargs\": {\"text\": {\"add_special_tokens\": false}},"),
+    .init(
+      name: "texts that lose their beginning", kind: .unsupported, message: "truncation_side",
+      file: "tokenizer_config.json", find: "{", replace: "{\"truncation_side\": \"left\","),
+    .init(
+      name: "leading features", kind: .unsupported, message: "truncate_dim",
+      file: "config_sentence_transformers.json", find: "\"prompts\": {",
+      replace: "\"truncate_dim\": 8, \"prompts\": {"),
+    .init(
       name: "default prompt that isn't there", kind: .malformed, message: "default_prompt_name",
       file: "config_sentence_transformers.json", find: "null", replace: "\"passage\""),
     .init(
@@ -284,6 +298,43 @@ final class Recorder<Value: Sendable>: @unchecked Sendable {
       #expect(error.description.contains(damage.message), "\(error)")
       #expect(error.description.contains(directory.path) && !error.description.contains("\n"))
     }
+  }
+
+  /// What `tokenizer_config.json` says about letters goes before tokenizer.json, as in transformers, and what
+  /// sentence-transformers makes of them is refused if it is something else.
+  @Test func lettersOfEitherCase() async throws {
+    func vectors(_ changes: (file: String, find: String, replace: String)...) async throws -> [[Float]] {
+      let directory = try Self.copy()
+      for change in changes {
+        let text = String(decoding: try directory.read(change.file), as: UTF8.self)
+        #expect(text.contains(change.find), "the golden has changed")
+        try directory.write(
+          text.replacingOccurrences(of: change.find, with: change.replace), to: change.file)
+      }
+      let embedder = try await Embedder(contentsOf: URL(fileURLWithPath: directory.path))
+      return [try await embedder.embed("SWIFT"), try await embedder.embed("swift \u{F6}")]
+    }
+    let lower = (file: "tokenizer_config.json", find: "\"do_lower_case\": true", replace: "\"a\": 1")
+    let cased = (file: lower.file, find: lower.find, replace: "\"do_lower_case\": false")
+    let accented = (file: lower.file, find: lower.find, replace: "\"strip_accents\": false")
+    let demanding = (
+      file: "sentence_bert_config.json", find: "\"do_lower_case\": false", replace: "\"do_lower_case\": true"
+    )
+    func stored(_ find: String, _ replace: String) -> (file: String, find: String, replace: String) {
+      ("tokenizer.json", find, replace)
+    }
+    let expected = try await vectors()
+    #expect(try await vectors(demanding) == expected)
+    let casedVectors = try await vectors(cased)
+    #expect(try await vectors(lower, stored("\"lowercase\": true", "\"lowercase\": false")) == casedVectors)
+    #expect(casedVectors[0] != expected[0])
+    let accentedVectors = try await vectors(accented)
+    #expect(
+      try await vectors(lower, stored("\"strip_accents\": null", "\"strip_accents\": false"))
+        == accentedVectors)
+    #expect(accentedVectors[0] == expected[0] && accentedVectors[1] != expected[1])
+    let error = await #expect(throws: ModelFileError.self) { try await vectors(demanding, cased) }
+    #expect(error?.kind == .unsupported && error?.subject == "do_lower_case")
   }
 
   @Test(arguments: [

@@ -28,6 +28,7 @@ package struct DeepSeekV2: DecoderArchitecture {
       throw values.failure(HyperparameterKey("mlp_bias"), "expected false, found true", kind: .unsupported)
     }
     var experts = MixtureConfiguration.Conventions()
+    experts.scale = 1
     let method = HyperparameterKey("topk_method")
     switch try values.optionalString(method) ?? "greedy" {
     case "greedy": experts.hasGroups = false

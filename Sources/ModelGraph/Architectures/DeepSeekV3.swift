@@ -13,14 +13,20 @@ package struct DeepSeekV3: DecoderArchitecture {
   package static func configuration(
     _ checkpoint: Checkpoint
   ) throws(ModelFileError) -> DecoderConfiguration {
-    try configuration(checkpoint, leadingDenseLayers: 3)
+    var experts = MixtureConfiguration.Conventions.deepSeekV3
+    experts.groupCount = 8
+    experts.usedGroupCount = 4
+    experts.scale = 2.5
+    return try configuration(checkpoint, experts, leadingDenseLayers: 3)
   }
 
   /// Reads the hyper-parameters of V3, or of a family that took it over.
   ///
-  /// - Parameter leading: How many layers are dense where the file doesn't say.
+  /// - Parameters:
+  ///   - experts: What the keys of the router mean.
+  ///   - leading: How many layers are dense where the file doesn't say.
   static func configuration(
-    _ checkpoint: Checkpoint, leadingDenseLayers leading: Int
+    _ checkpoint: Checkpoint, _ experts: MixtureConfiguration.Conventions, leadingDenseLayers leading: Int
   ) throws(ModelFileError) -> DecoderConfiguration {
     let values = checkpoint.hyperparameters
     var conventions = DeepSeekV2.latentConventions
@@ -28,7 +34,7 @@ package struct DeepSeekV3: DecoderArchitecture {
       conventions.rotaryPairing = .halves
     }
     var configuration = try DecoderConfiguration(checkpoint, conventions)
-    var mixture = try MixtureConfiguration(checkpoint, layers: configuration.layers, .deepSeekV3)
+    var mixture = try MixtureConfiguration(checkpoint, layers: configuration.layers, experts)
     mixture.hasBias = true
     try mixture.readDenseLayers(ofDeepSeek: values, leading: leading)
     try mixture.readSharedExperts(ofDeepSeek: values, default: 1)

@@ -11,6 +11,8 @@ package struct GLM4MoELite: DecoderArchitecture {
   package static func configuration(
     _ checkpoint: Checkpoint
   ) throws(ModelFileError) -> DecoderConfiguration {
-    try DeepSeekV3.configuration(checkpoint, leadingDenseLayers: 1)
+    var experts = MixtureConfiguration.Conventions.deepSeekV3
+    experts.scale = 1.8
+    return try DeepSeekV3.configuration(checkpoint, experts, leadingDenseLayers: 1)
   }
 }

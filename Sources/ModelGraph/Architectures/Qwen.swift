@@ -33,6 +33,7 @@ package struct Qwen: DecoderArchitecture {
       ["seq_length", "max_position_embeddings"], gguf: ["context_length"])
     conventions.normEpsilon = HyperparameterKey(
       ["layer_norm_epsilon"], gguf: ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"])
+    conventions.partialRotaryFactor = 1
     conventions.feedForwardDivisor = 2
     var configuration = try DecoderConfiguration(checkpoint, conventions)
     configuration.biases.queryKeyValue = true

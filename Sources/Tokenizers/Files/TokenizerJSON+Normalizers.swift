@@ -55,3 +55,30 @@ extension TokenizerJSON {
     }
   }
 }
+
+/// The keys of `tokenizer_config.json` about the normalizer of BERT, which transformers prefers to those of
+/// tokenizer.json.
+struct BertNormalizerKeys {
+  private let configuration: JSONField
+
+  /// - Returns: nil for the configuration of a tokenizer that isn't BERT's, which is used as it is.
+  init?(_ configuration: JSONField) {
+    let name = configuration.optional("tokenizer_class")?.value.string ?? "BertTokenizer"
+    guard ["BertTokenizer", "BertTokenizerFast"].contains(name) else { return nil }
+    self.configuration = configuration
+  }
+
+  /// The normalizer with what is said otherwise.
+  func applied(to stored: BertNormalizer) throws(ModelFileError) -> BertNormalizer {
+    var normalizer = stored
+    if let field = configuration.optional("do_lower_case") {
+      normalizer.lowercases = try field.bool()
+      normalizer.stripsAccents = normalizer.lowercases
+    }
+    if let field = configuration.optional("strip_accents") { normalizer.stripsAccents = try field.bool() }
+    if let field = configuration.optional("tokenize_chinese_chars") {
+      normalizer.spacesIdeographs = try field.bool()
+    }
+    return normalizer
+  }
+}

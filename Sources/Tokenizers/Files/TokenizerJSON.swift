@@ -15,15 +15,26 @@ struct TokenizerJSON {
     root = JSONField(document)
   }
 
-  /// - Parameter names: The special tokens that other files of the directory name.
-  func tokenizer(names: SpecialTokenNames) throws(ModelFileError) -> PipelineTokenizer {
+  /// - Parameters:
+  ///   - names: The special tokens that other files of the directory name.
+  ///   - bert: What `tokenizer_config.json` says about the normalizer of BERT.
+  func tokenizer(
+    names: SpecialTokenNames, bert: BertNormalizerKeys? = nil
+  ) throws(ModelFileError) -> PipelineTokenizer {
     _ = try root.object()
     let model = try root.required("model").object()
     let split = try root.optional("pre_tokenizer").map(Self.preTokenizer) ?? PreTokenizerPlan()
     let loaded = try Self.model(model, split: split)
     let added = try addedTokens(loaded.vocabulary)
     var normalizers: [any Normalizer] = []
-    if let field = root.optional("normalizer") { normalizers.append(try Self.normalizer(field)) }
+    if let field = root.optional("normalizer") {
+      let normalizer = try Self.normalizer(field)
+      if let bert, let stored = normalizer as? BertNormalizer {
+        normalizers.append(try bert.applied(to: stored))
+      } else {
+        normalizers.append(normalizer)
+      }
+    }
     if split.prefixesSpace { normalizers.append(PrefixSpaceNormalizer()) }
 
     let known = KnownTokens(vocabulary: loaded.vocabulary, added: added)

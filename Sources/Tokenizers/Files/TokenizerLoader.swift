@@ -35,7 +35,8 @@ public enum TokenizerLoader {
     let map = try directory.optionalJSON("special_tokens_map.json")
     let names = try SpecialTokenNames([configuration, map].compactMap { $0 })
     if let document = try directory.optionalJSON("tokenizer.json") {
-      return try TokenizerJSON(document).tokenizer(names: names)
+      return try TokenizerJSON(document).tokenizer(
+        names: names, bert: configuration.flatMap { BertNormalizerKeys(JSONField($0)) })
     }
     let sentencePiece = "tokenizer.model"
     if let bytes = try directory.optionalBytes(sentencePiece, limit: 64 << 20) {
