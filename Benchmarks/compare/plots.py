@@ -87,6 +87,7 @@ def bars(axis, groups, engines, value=lambda row: row["median"], spread=True, li
             axis.annotate(
                 report.number(height, 2 if height < 100 else 3), (x, height + error), xytext=(0, 2),
                 textcoords="offset points", ha="center", fontsize=6.5, va="bottom",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.85},
                 rotation=90 if sum(len(found) for _, found in groups) > 16 else 0,
             )
         limit = next((row["limit"] for row in found.values() if row.get("limit")), None)
