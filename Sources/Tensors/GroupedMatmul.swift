@@ -160,13 +160,13 @@ struct RowGatherer {
   func rows(
     of group: ProductGroup, from first: Int, count: Int, scratch: UnsafeMutablePointer<Float>
   ) -> (base: UnsafePointer<Float>, stride: Int) {
-    if product.input == .plain, count == 1 || group.gathered == nil {
-      let row = group.gathered.map { Int($0[first]) } ?? first
-      return (group.x + row * product.xStride, product.xStride)
+    func row(_ index: Int) -> UnsafePointer<Float> {
+      group.x + (group.gathered.map { Int($0[index]) } ?? index) * product.xStride
     }
-    for row in 0..<count {
-      let source = group.x + (group.gathered.map { Int($0[first + row]) } ?? first + row) * product.xStride
-      let destination = scratch + row * depth
+    if product.input == .plain, count == 1 || group.gathered == nil { return (row(first), product.xStride) }
+    for index in 0..<count {
+      let source = row(first + index)
+      let destination = scratch + index * depth
       destination.update(from: source, count: depth)
       if product.input == .gated { kernels.swigluRows(1, depth, destination, source + depth, depth) }
     }

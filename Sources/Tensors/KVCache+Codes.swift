@@ -91,13 +91,6 @@ struct CodedHead {
       }
     }
   }
-
-  private func copy(
-    _ x: UnsafePointer<Float>, _ count: Int, to out: UnsafeMutablePointer<Float>, paddedTo padded: Int
-  ) {
-    out.update(from: x, count: count)
-    (out + count).update(repeating: 0, count: padded - count)
-  }
 }
 
 /// Latents in a block, as codes.
@@ -121,8 +114,7 @@ struct CodedLatents {
     row: Int, latent: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
   ) {
     let vectors = shape.keyGroups * 2
-    scratch.update(from: latent, count: shape.keyDimension)
-    (scratch + shape.keyDimension).update(repeating: 0, count: vectors * 16 - shape.keyDimension)
+    copy(latent, shape.keyDimension, to: scratch, paddedTo: vectors * 16)
     let values = shape.valueDimension % 32 == 0 ? shape.valueDimension / 16 : vectors
     let codes = codes(row: row)
     let scale = kernels.integerRow(values, scratch, codes)
@@ -131,4 +123,12 @@ struct CodedLatents {
       values == vectors
       ? scale : kernels.integerRow(vectors - values, scratch + values * 16, codes + values * 16)
   }
+}
+
+/// Copies numbers, with zeros behind.
+private func copy(
+  _ x: UnsafePointer<Float>, _ count: Int, to out: UnsafeMutablePointer<Float>, paddedTo padded: Int
+) {
+  out.update(from: x, count: count)
+  (out + count).update(repeating: 0, count: padded - count)
 }
