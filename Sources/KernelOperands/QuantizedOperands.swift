@@ -12,8 +12,9 @@ public struct QuantizedActivations {
   /// What the format needs to know of the sums of activations, one word for every group, or for every half of a
   /// group where halves have scales of their own: `[groups or 2 * groups, step]`.
   ///
-  /// For formats without a minimum an `Int32`: minus the bias of the codes times the sum of the activation codes.
-  /// For those with one a `Float`: the activations' scale times the sum of their codes.
+  /// For formats without a minimum an `Int32`: minus the bias of the codes times the sum of the activation codes, to
+  /// which `KernelTable.sumOffset` is added for a group, or for the first of its halves. For those with one a `Float`:
+  /// the activations' scale times the sum of their codes. `KernelTable.biasedSums` and `scaledSums` make them.
   public var auxiliary: UnsafeRawPointer
   /// Rows that stand side by side.
   public var step: Int

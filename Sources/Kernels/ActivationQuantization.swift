@@ -156,7 +156,8 @@ private func storeWords(_ codes: IntegerLanes, _ destination: UnsafeMutablePoint
   for word in 0..<4 { destination[word &* step] = words[word] }
 }
 
-/// What products with codes that have a bias need of the activations: `-bias * sum`, for each group or each half.
+/// What products with codes that have a bias need of the activations: `sumOffset - bias * sum` for each group; or, for
+/// each half, `sumOffset - bias * sum` for the first and `-bias * sum` for the second.
 ///
 /// - Parameters:
 ///   - groups: Groups of 32 inputs.
@@ -170,13 +171,16 @@ package func biasedSums(
   _ out: UnsafeMutablePointer<Int32>
 ) {
   if hasHalves {
-    for index in 0..<2 &* groups &* step { out[index] = 0 &- bias &* sums[index] }
+    for half in 0..<2 &* groups {
+      let start = half & 1 == 0 ? sumOffset : 0
+      for index in half &* step..<(half &+ 1) &* step { out[index] = start &- bias &* sums[index] }
+    }
     return
   }
   for group in 0..<groups {
     let first = sums + (2 &* group &* step)
     let result = out + (group &* step)
-    for row in 0..<step { result[row] = 0 &- bias &* (first[row] &+ first[step &+ row]) }
+    for row in 0..<step { result[row] = sumOffset &- bias &* (first[row] &+ first[step &+ row]) }
   }
 }
 

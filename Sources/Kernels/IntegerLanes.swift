@@ -49,6 +49,18 @@ typealias PartialSums = IntegerLanes
   return unsafeBitCast(values, to: Codes.self)
 }
 
+/// What integer sums start from beside their bias. Other instruction sets have one with which the sums' bits are
+/// floats.
+@inline(__always) package var sumOffset: Int32 { 0 }
+
+/// What `scaled` adds.
+@inline(__always) func sumCorrection(_ scale: Lanes) -> Lanes { Lanes() }
+
+/// `(sums - sumOffset) * scale`, rounded once.
+@inline(__always) func scaled(_ sums: IntegerLanes, _ scale: Lanes, _ correction: Lanes) -> Lanes {
+  floats(sums) * scale
+}
+
 /// Integers as floats.
 @inline(__always) func floats(_ integers: IntegerLanes) -> Lanes {
   var result = Lanes()

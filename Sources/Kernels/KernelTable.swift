@@ -193,6 +193,8 @@ public struct KernelTable: Sendable {
   public var biasedSums: BiasedSums
   /// What products with codes that have a minimum need of the activations.
   public var scaledSums: ScaledSums
+  /// What the sums of products of codes start from on this instruction set: see `QuantizedActivations.auxiliary`.
+  public var sumOffset: Int32
 
   /// Rows of a packed panel of left-hand operands.
   @inlinable public static var packedRows: Int { 12 }
@@ -241,7 +243,8 @@ public struct KernelTable: Sendable {
     allFinite: { SalanganeKernels.allFinite($0, $1) },
     quantizeActivations: { SalanganeKernels.quantizeActivations($0, $1, $2, $3, $4, $5, $6, $7) },
     biasedSums: { SalanganeKernels.biasedSums($0, $1, $2, $3, $4, $5) },
-    scaledSums: { SalanganeKernels.scaledSums($0, $1, $2, $3, $4, $5) })
+    scaledSums: { SalanganeKernels.scaledSums($0, $1, $2, $3, $4, $5) },
+    sumOffset: SalanganeKernels.sumOffset)
 
   #if arch(x86_64)
     private static let avx2 = KernelTable(
@@ -280,7 +283,8 @@ public struct KernelTable: Sendable {
       allFinite: { SalanganeKernelsAVX2.allFinite($0, $1) },
       quantizeActivations: { SalanganeKernelsAVX2.quantizeActivations($0, $1, $2, $3, $4, $5, $6, $7) },
       biasedSums: { SalanganeKernelsAVX2.biasedSums($0, $1, $2, $3, $4, $5) },
-      scaledSums: { SalanganeKernelsAVX2.scaledSums($0, $1, $2, $3, $4, $5) })
+      scaledSums: { SalanganeKernelsAVX2.scaledSums($0, $1, $2, $3, $4, $5) },
+      sumOffset: SalanganeKernelsAVX2.sumOffset)
 
     private static let avx512 = KernelTable(
       instructionSet: .avx512,
@@ -318,7 +322,8 @@ public struct KernelTable: Sendable {
       allFinite: { SalanganeKernelsAVX512.allFinite($0, $1) },
       quantizeActivations: { SalanganeKernelsAVX512.quantizeActivations($0, $1, $2, $3, $4, $5, $6, $7) },
       biasedSums: { SalanganeKernelsAVX512.biasedSums($0, $1, $2, $3, $4, $5) },
-      scaledSums: { SalanganeKernelsAVX512.scaledSums($0, $1, $2, $3, $4, $5) })
+      scaledSums: { SalanganeKernelsAVX512.scaledSums($0, $1, $2, $3, $4, $5) },
+      sumOffset: SalanganeKernelsAVX512.sumOffset)
   #endif
 
   /// The kernels of an instruction set.

@@ -54,8 +54,15 @@ protocol ScaleLayout {
   static var hasHalves: Bool { get }
   /// Whether something is added to the values.
   static var hasMinimum: Bool { get }
+  /// Whether 3 * 2^22 times a scale is always a float: the scale has up to 22 significant bits, and is below 2^104.
+  static var isShort: Bool { get }
   /// The scales of a group.
   static func scales(_ record: UnsafeRawPointer, _ group: Int) -> GroupScales
+}
+
+extension ScaleLayout {
+  /// A number of half precision, or its product with one of a byte.
+  @inline(__always) static var isShort: Bool { true }
 }
 
 /// A scale for each group, in half precision.
@@ -82,6 +89,7 @@ enum HalfScaleAndMinimum: ScaleLayout {
 
 /// An exponent for each group: the scale is half of 2^(e - 127), as codes stand for twice their values.
 enum ExponentScale: ScaleLayout {
+  @inline(__always) static var isShort: Bool { false }
   @inline(__always) static var groupsPerRecord: Int { 4 }
   @inline(__always) static var byteCount: Int { 64 }
   @inline(__always) static var hasHalves: Bool { false }
@@ -154,6 +162,7 @@ enum SuperScaleAndMinimumOfHalves: ScaleLayout {
 
 /// A float for each half of a group.
 enum FloatScaleOfHalves: ScaleLayout {
+  @inline(__always) static var isShort: Bool { false }
   @inline(__always) static var groupsPerRecord: Int { 2 }
   @inline(__always) static var byteCount: Int { 256 }
   @inline(__always) static var hasHalves: Bool { true }

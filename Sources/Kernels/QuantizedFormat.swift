@@ -180,6 +180,6 @@ public struct QuantizedKernels: Sendable {
   public let unpack: Unpack
   /// The product of up to 12 rows with a tile of one or two panels.
   public let tile: Tile
-  /// What `QuantizedActivations.auxiliary` must be made with on this instruction set.
+  /// The bias that `QuantizedActivations.auxiliary` must be made with on this instruction set.
   public let bias: Int32
 }

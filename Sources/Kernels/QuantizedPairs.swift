@@ -33,7 +33,7 @@ private func pairProduct<F: PackedFormat, let R: Int, let P: Int>(
     for part in 0..<F.Scaling.groupsPerRecord {
       let code = record + (F.Scaling.byteCount &+ part &* F.Layout.byteCount)
       var sums: TileSums<R, P> = noSums()
-      startingSums(&sums, hasBias: hasBias, integers)
+      startingSums(&sums, hasBias: hasBias, offset: sumOffset, integers)
       var partial = partials(sums)
       for vector in 0..<8 {
         var codes = InlineArray<P, Codes>(repeating: Codes())
@@ -43,7 +43,7 @@ private func pairProduct<F: PackedFormat, let R: Int, let P: Int>(
       complete(&sums, partial, isWide: true)
       var scales = InlineArray<P, Lanes>(repeating: Lanes())
       for p in 0..<P { scales[unchecked: p] = F.Scaling.scales(record + (p &* panelStride), part).scale }
-      addScaled(&totals, sums, scales, factors)
+      addScaled(F.Scaling.self, &totals, sums, scales, factors)
       left += 8 &* step
       factors += step
       integers += step

@@ -17,14 +17,14 @@ typealias TilePartials<let R: Int, let P: Int> = InlineArray<R, InlineArray<P, P
 /// Float sums of `R` rows and `P` panels.
 typealias TileTotals<let R: Int, let P: Int> = InlineArray<R, InlineArray<P, Lanes>>
 
-/// What the integer sums of 16 or 32 products start from: minus the codes' bias times the activations' sum, or
-/// zero for formats that add a minimum instead.
+/// What the integer sums of 16 or 32 products start from: what `biasedSums` made of the activations, or the offset
+/// alone for formats that add a minimum instead.
 @inline(__always)
 func startingSums<let R: Int, let P: Int>(
-  _ sums: inout TileSums<R, P>, hasBias: Bool, _ auxiliary: UnsafePointer<Int32>
+  _ sums: inout TileSums<R, P>, hasBias: Bool, offset: Int32, _ auxiliary: UnsafePointer<Int32>
 ) {
   for r in 0..<R {
-    let start = hasBias ? IntegerLanes(repeating: auxiliary[r]) : IntegerLanes()
+    let start = IntegerLanes(repeating: hasBias ? auxiliary[r] : offset)
     for p in 0..<P { sums[unchecked: r][unchecked: p] = start }
   }
 }
@@ -66,23 +66,25 @@ func complete<let R: Int, let P: Int>(
   }
 }
 
-/// `totals += (sums * scales) * activationScales`.
+/// `totals += (sums * scales) * activationScales`, with sums that began at `sumOffset`.
 @inline(__always)
-func addScaled<let R: Int, let P: Int>(
-  _ totals: inout TileTotals<R, P>, _ sums: TileSums<R, P>, _ scales: InlineArray<P, Lanes>,
-  _ activationScales: UnsafePointer<Float>
+func addScaled<S: ScaleLayout, let R: Int, let P: Int>(
+  _ scaling: S.Type, _ totals: inout TileTotals<R, P>, _ sums: TileSums<R, P>,
+  _ scales: InlineArray<P, Lanes>, _ activationScales: UnsafePointer<Float>
 ) {
+  let corrections = corrections(S.self, scales)
   for r in 0..<R {
     let factor = Lanes(repeating: activationScales[r])
     for p in 0..<P {
-      let scaled = floats(sums[unchecked: r][unchecked: p]) * scales[unchecked: p]
+      let scaled = product(
+        S.self, sums[unchecked: r][unchecked: p], scales[unchecked: p], corrections[unchecked: p])
       totals[unchecked: r][unchecked: p] = multiplyAdd(scaled, factor, totals[unchecked: r][unchecked: p])
     }
   }
 }
 
-/// `totals += (first * scales + second * secondScales) * activationScales`, for groups whose halves have scales
-/// of their own.
+/// `totals += (first + second * secondScales) * activationScales`, for groups whose halves have scales of their own;
+/// the second sums began at zero.
 @inline(__always)
 func addScaled<let R: Int, let P: Int>(
   _ totals: inout TileTotals<R, P>, _ first: TileTotals<R, P>, _ second: TileSums<R, P>,
@@ -99,15 +101,36 @@ func addScaled<let R: Int, let P: Int>(
   }
 }
 
-/// `sums * scales`.
+/// What is added to products of sums with these scales.
 @inline(__always)
-func scaled<let R: Int, let P: Int>(
-  _ sums: TileSums<R, P>, _ scales: InlineArray<P, Lanes>
+private func corrections<S: ScaleLayout, let P: Int>(
+  _ scaling: S.Type, _ scales: InlineArray<P, Lanes>
+) -> InlineArray<P, Lanes> {
+  var result = InlineArray<P, Lanes>(repeating: Lanes())
+  for p in 0..<P where S.isShort { result[unchecked: p] = sumCorrection(scales[unchecked: p]) }
+  return result
+}
+
+/// `(sums - sumOffset) * scale`, rounded once.
+@inline(__always)
+private func product<S: ScaleLayout>(
+  _ scaling: S.Type, _ sums: IntegerLanes, _ scale: Lanes, _ correction: Lanes
+) -> Lanes {
+  S.isShort
+    ? scaled(sums, scale, correction) : floats(sums &- IntegerLanes(repeating: sumOffset)) * scale
+}
+
+/// `sums * scales`, with sums that began at `sumOffset`.
+@inline(__always)
+func scaled<S: ScaleLayout, let R: Int, let P: Int>(
+  _ scaling: S.Type, _ sums: TileSums<R, P>, _ scales: InlineArray<P, Lanes>
 ) -> TileTotals<R, P> {
+  let corrections = corrections(S.self, scales)
   var result = TileTotals<R, P>(repeating: InlineArray(repeating: Lanes()))
   for r in 0..<R {
     for p in 0..<P {
-      result[unchecked: r][unchecked: p] = floats(sums[unchecked: r][unchecked: p]) * scales[unchecked: p]
+      result[unchecked: r][unchecked: p] = product(
+        S.self, sums[unchecked: r][unchecked: p], scales[unchecked: p], corrections[unchecked: p])
     }
   }
   return result

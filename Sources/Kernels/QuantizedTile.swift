@@ -96,11 +96,11 @@ private func tileProduct<F: PackedFormat, let R: Int, let P: Int>(
   var reals = a.auxiliary.assumingMemoryBound(to: Float.self) + row
   for _ in 0..<groups {
     var sums: TileSums<R, P> = noSums()
-    startingSums(&sums, hasBias: hasBias, integers)
+    startingSums(&sums, hasBias: hasBias, offset: sumOffset, integers)
     if F.Scaling.hasHalves {
       addVectors(F.self, &sums, codes, codeStride, 0, 4, left, step)
-      let first = scaled(sums, panelLanes(scales, scaleStride))
-      startingSums(&sums, hasBias: hasBias, integers + step)
+      let first = scaled(F.Scaling.self, sums, panelLanes(scales, scaleStride))
+      startingSums(&sums, hasBias: hasBias, offset: 0, integers + step)
       addVectors(F.self, &sums, codes, codeStride, 4, 4, left, step)
       addScaled(&totals, first, sums, panelLanes(scales + 16, scaleStride), factors)
       if F.Scaling.hasMinimum {
@@ -109,7 +109,7 @@ private func tileProduct<F: PackedFormat, let R: Int, let P: Int>(
       }
     } else {
       addVectors(F.self, &sums, codes, codeStride, 0, 8, left, step)
-      addScaled(&totals, sums, panelLanes(scales, scaleStride), factors)
+      addScaled(F.Scaling.self, &totals, sums, panelLanes(scales, scaleStride), factors)
       if F.Scaling.hasMinimum { addMinimums(&totals, panelLanes(minimums, scaleStride), reals) }
     }
     codes += 512

@@ -45,11 +45,11 @@ private func panelProduct<F: PackedFormat, let R: Int>(
       let scale = F.Scaling.scales(record, part)
       let vectors = F.Layout.codes(code)
       var sums: TileSums<R, 1> = noSums()
-      startingSums(&sums, hasBias: hasBias, integers)
+      startingSums(&sums, hasBias: hasBias, offset: sumOffset, integers)
       if F.Scaling.hasHalves {
         addVectors(F.self, &sums, vectors, 0, 4, left, step)
-        let first = scaled(sums, [scale.scale])
-        startingSums(&sums, hasBias: hasBias, integers + step)
+        let first = scaled(F.Scaling.self, sums, [scale.scale])
+        startingSums(&sums, hasBias: hasBias, offset: 0, integers + step)
         addVectors(F.self, &sums, vectors, 4, 4, left, step)
         addScaled(&totals, first, sums, [scale.secondScale], factors)
         if F.Scaling.hasMinimum {
@@ -58,7 +58,7 @@ private func panelProduct<F: PackedFormat, let R: Int>(
         }
       } else {
         addVectors(F.self, &sums, vectors, 0, 8, left, step)
-        addScaled(&totals, sums, [scale.scale], factors)
+        addScaled(F.Scaling.self, &totals, sums, [scale.scale], factors)
         if F.Scaling.hasMinimum { addMinimums(&totals, [scale.minimum], reals) }
       }
       left += 8 &* step

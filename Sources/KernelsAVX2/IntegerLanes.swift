@@ -90,6 +90,18 @@
       to: Codes.self)
   }
 
+  /// What integer sums start from beside their bias: the bits of 1.5 * 2^23, so that those of a sum below 2^22 are a
+  /// float that is greater by as much, and needs no conversion.
+  @inline(__always) package var sumOffset: Int32 { 0x4B40_0000 }
+
+  /// What `scaled` adds.
+  @inline(__always) func sumCorrection(_ scale: Lanes) -> Lanes { scale * Lanes(repeating: -12_582_912) }
+
+  /// `(sums - sumOffset) * scale`, rounded once: 3 * 2^22 times a scale of up to 22 significant bits is a float.
+  @inline(__always) func scaled(_ sums: IntegerLanes, _ scale: Lanes, _ correction: Lanes) -> Lanes {
+    multiplyAdd(unsafeBitCast(sums, to: Lanes.self), scale, correction)
+  }
+
   /// Integers as floats.
   @inline(__always) func floats(_ integers: IntegerLanes) -> Lanes {
     let parts = halves(unsafeBitCast(integers, to: Codes.self))

@@ -73,8 +73,9 @@ struct CodedHead {
     // Side by side with the other positions of the panel, as activations of as many rows are.
     let codes = keyCodes(panel: row / 16).assumingMemoryBound(to: UInt32.self) + row % 16
     let sums = UnsafeMutableRawPointer(scratch + groups * 32).assumingMemoryBound(to: Int32.self)
-    kernels.quantizeActivations(
-      1, groups, scratch, 0, 16, codes, keyScales(panel: row / 16) + row % 16, sums)
+    let scales = keyScales(panel: row / 16) + row % 16
+    kernels.quantizeActivations(1, groups, scratch, 0, 16, codes, scales, sums)
+    for group in 0..<groups { scales[group * 16] = keyScale(scales[group * 16]) }
     if kernels.quantized(.q8_0).bias != 0 {
       for word in 0..<8 * groups { codes[word * 16] ^= 0x8080_8080 }
     }
@@ -117,13 +118,16 @@ struct CodedLatents {
     copy(latent, shape.keyDimension, to: scratch, paddedTo: vectors * 16)
     let values = shape.valueDimension % 32 == 0 ? shape.valueDimension / 16 : vectors
     let codes = codes(row: row)
-    let scale = kernels.integerRow(values, scratch, codes)
+    let scale = keyScale(kernels.integerRow(values, scratch, codes))
     scales(ofValues: true)[row] = scale
     scales(ofValues: false)[row] =
       values == vectors
-      ? scale : kernels.integerRow(vectors - values, scratch + values * 16, codes + values * 16)
+      ? scale : keyScale(kernels.integerRow(vectors - values, scratch + values * 16, codes + values * 16))
   }
 }
+
+/// A scale of keys without its last two bits: products with codes take scales of 22 (`ScaleLayout.isShort`).
+private func keyScale(_ scale: Float) -> Float { Float(bitPattern: scale.bitPattern & ~3) }
 
 /// Copies numbers, with zeros behind.
 private func copy(

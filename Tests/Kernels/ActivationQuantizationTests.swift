@@ -195,12 +195,13 @@ import Testing
     for bias: Int32 in [0, 4, 128] {
       var halves = [Int32](repeating: 1, count: 2 * groups * step)
       table.biasedSums(groups, step, true, bias, sums, &halves)
-      #expect(halves == sums.map { -bias * $0 })
+      #expect(
+        halves == sums.indices.map { ($0 / step % 2 == 0 ? table.sumOffset : 0) - bias * sums[$0] })
       var wholes = [Int32](repeating: 1, count: groups * step + 1)
       table.biasedSums(groups, step, false, bias, sums, &wholes)
       for index in 0..<groups * step {
         let first = index / step * 2 * step + index % step
-        #expect(wholes[index] == -bias * (sums[first] + sums[first + step]))
+        #expect(wholes[index] == table.sumOffset - bias * (sums[first] + sums[first + step]))
       }
       #expect(wholes.last == 1)
     }

@@ -217,7 +217,7 @@ final class PackedActivations {
   private let auxiliary: UnsafeMutablePointer<UInt32>
 
   /// Packs rows; what stands beside them are NaN and great numbers.
-  init(_ fixture: QuantizedFixture, rows: Range<Int>, step: Int, bias: Int32) {
+  init(_ fixture: QuantizedFixture, rows: Range<Int>, step: Int, bias: Int32, offset: Int32) {
     let groups = fixture.groups
     let shape = fixture.shape
     self.groups = groups
@@ -244,7 +244,9 @@ final class PackedActivations {
           let part = halves == 1 ? values : values[first + 16 * half..<first + 16 * half + 16]
           let sum = part.reduce(Int32(0)) { $0 + Int32($1) }
           auxiliary[(halves * group + half) * step + place] =
-            shape.hasMinimum ? (scale * Float(sum)).bitPattern : UInt32(bitPattern: -bias * sum)
+            shape.hasMinimum
+            ? (scale * Float(sum)).bitPattern
+            : UInt32(bitPattern: (half == 0 ? offset : 0) - bias * sum)
         }
       }
     }

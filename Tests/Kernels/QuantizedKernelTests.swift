@@ -18,11 +18,12 @@ import Testing
 
   /// Runs `vector` on rows of a fixture; `[rows, 16 * panels]`.
   static func vector(
-    _ fixture: QuantizedFixture, _ kernels: QuantizedKernels, rows: Range<Int>, panels: Int, step: Int? = nil,
+    _ fixture: QuantizedFixture, _ table: KernelTable, rows: Range<Int>, panels: Int, step: Int? = nil,
     fromInitial: Bool
   ) -> [Float] {
+    let kernels = table.quantized(fixture.format)
     let activations = PackedActivations(
-      fixture, rows: rows, step: step ?? rows.count, bias: kernels.bias)
+      fixture, rows: rows, step: step ?? rows.count, bias: kernels.bias, offset: table.sumOffset)
     return output(fixture, rows: rows, panels: panels) { values, stride in
       fixture.initial.withUnsafeBufferPointer { initial in
         kernels.vector(
@@ -37,10 +38,12 @@ import Testing
 
   /// Unpacks panels and runs `tile`, with some groups at a time; `[rows, 16 * panels]`.
   static func tile(
-    _ fixture: QuantizedFixture, _ kernels: QuantizedKernels, rows: Range<Int>, panels: Int,
+    _ fixture: QuantizedFixture, _ table: KernelTable, rows: Range<Int>, panels: Int,
     groupsPerPass: Int? = nil, fromInitial: Bool
   ) -> [Float] {
-    let activations = PackedActivations(fixture, rows: rows, step: tileRows, bias: kernels.bias)
+    let kernels = table.quantized(fixture.format)
+    let activations = PackedActivations(
+      fixture, rows: rows, step: tileRows, bias: kernels.bias, offset: table.sumOffset)
     let shape = fixture.shape
     let halves = shape.hasHalves ? 2 : 1
     let pass = groupsPerPass ?? fixture.groups
@@ -109,8 +112,8 @@ import Testing
   /// panels and passes.
   @Test(arguments: InstructionSet.available, QuantizedFormat.allCases)
   func sumsAreInTheDocumentedOrder(set: InstructionSet, format: QuantizedFormat) throws {
-    let kernels = try KernelTable.table(for: set).quantized(format)
-    #expect(kernels.format == format)
+    let table = try KernelTable.table(for: set)
+    #expect(table.quantized(format).format == format)
     let fixture = QuantizedFixture(format)
     for fromInitial in [false, true] {
       let elements = fixture.product(fromInitial: fromInitial, fused: Self.isFused(set))
@@ -119,20 +122,20 @@ import Testing
         let range = Self.tileRows - rows..<Self.tileRows
         for panels in 1...2 {
           let expected = bits(elements, fixture, rows: range, panels: panels)
-          let tile = Self.tile(fixture, kernels, rows: range, panels: panels, fromInitial: fromInitial)
+          let tile = Self.tile(fixture, table, rows: range, panels: panels, fromInitial: fromInitial)
           #expect(tile.map(\.bitPattern) == expected, "tile of \(rows) rows and \(panels) panels")
           let vector = Self.vector(
-            fixture, kernels, rows: range, panels: panels, fromInitial: fromInitial)
+            fixture, table, rows: range, panels: panels, fromInitial: fromInitial)
           #expect(vector.map(\.bitPattern) == expected, "\(rows) rows by \(panels) panels")
         }
       }
       let all = 0..<Self.tileRows
       let passes = Self.tile(
-        fixture, kernels, rows: all, panels: 2, groupsPerPass: 8, fromInitial: fromInitial)
+        fixture, table, rows: all, panels: 2, groupsPerPass: 8, fromInitial: fromInitial)
       #expect(passes.map(\.bitPattern) == bits(elements, fixture, rows: all, panels: 2), "two passes")
       // Rows side by side with others that are not computed.
       let spread = Self.vector(
-        fixture, kernels, rows: 4..<6, panels: 2, step: 5, fromInitial: fromInitial)
+        fixture, table, rows: 4..<6, panels: 2, step: 5, fromInitial: fromInitial)
       #expect(spread.map(\.bitPattern) == bits(elements, fixture, rows: 4..<6, panels: 2))
     }
   }
@@ -140,10 +143,10 @@ import Testing
   /// Against double precision; `QuantizedFixture.ceiling` says what rounding may do.
   @Test(arguments: InstructionSet.available, QuantizedFormat.allCases)
   func errorsAreThoseOfRounding(set: InstructionSet, format: QuantizedFormat) throws {
-    let kernels = try KernelTable.table(for: set).quantized(format)
+    let table = try KernelTable.table(for: set)
     let fixture = QuantizedFixture(format)
     let elements = fixture.product(fromInitial: true, fused: Self.isFused(set))
-    let values = Self.tile(fixture, kernels, rows: 0..<Self.tileRows, panels: 2, fromInitial: true)
+    let values = Self.tile(fixture, table, rows: 0..<Self.tileRows, panels: 2, fromInitial: true)
     for (value, element) in zip(values, elements) {
       #expect(abs(Double(value) - element.exact) <= fixture.ceiling * element.magnitude)
     }
@@ -153,14 +156,14 @@ import Testing
   /// The greatest sums: those of AVX2 pass through 16 bits.
   @Test(arguments: InstructionSet.available, QuantizedFormat.allCases)
   func extremesDoNotOverflow(set: InstructionSet, format: QuantizedFormat) throws {
-    let kernels = try KernelTable.table(for: set).quantized(format)
+    let table = try KernelTable.table(for: set)
     for content in QuantizedFixture.Content.allCases where content != .random {
       let fixture = QuantizedFixture(format, panels: 2, groups: 8, rows: 7, content: content)
       let elements = fixture.product(fromInitial: false, fused: Self.isFused(set))
       let expected = bits(elements, fixture, rows: 0..<7, panels: 2)
-      let tile = Self.tile(fixture, kernels, rows: 0..<7, panels: 2, fromInitial: false)
+      let tile = Self.tile(fixture, table, rows: 0..<7, panels: 2, fromInitial: false)
       #expect(tile.map(\.bitPattern) == expected, "\(content)")
-      let vector = Self.vector(fixture, kernels, rows: 0..<3, panels: 2, fromInitial: false)
+      let vector = Self.vector(fixture, table, rows: 0..<3, panels: 2, fromInitial: false)
       #expect(vector.map(\.bitPattern) == Array(expected.prefix(3 * 32)), "\(content)")
     }
   }
@@ -168,7 +171,8 @@ import Testing
   /// Unpacked weights are what was packed, for any bytes: NaN and infinite scales among them.
   @Test(arguments: InstructionSet.available, QuantizedFormat.allCases)
   func packedWeightsUnpack(set: InstructionSet, format: QuantizedFormat) throws {
-    let kernels = try KernelTable.table(for: set).quantized(format)
+    let table = try KernelTable.table(for: set)
+    let kernels = table.quantized(format)
     let reference = PackedFormatReference(format: format)
     let shape = format.shape
     let total = format.scaleSizes.total
@@ -246,12 +250,12 @@ import Testing
   /// A row with NaN for scales spoils itself and no other.
   @Test(arguments: InstructionSet.available, QuantizedFormat.allCases)
   func rowsDoNotSeeEachOther(set: InstructionSet, format: QuantizedFormat) throws {
-    let kernels = try KernelTable.table(for: set).quantized(format)
+    let table = try KernelTable.table(for: set)
     let fixture = QuantizedFixture(format, panels: 1, groups: 8, rows: 12)
-    let plain = Self.tile(fixture, kernels, rows: 0..<12, panels: 1, fromInitial: false)
+    let plain = Self.tile(fixture, table, rows: 0..<12, panels: 1, fromInitial: false)
     for spoiled in [0, 2, 5, 11] {
       let odd = fixture.replacingScales(ofRow: spoiled, with: .nan)
-      let tile = Self.tile(odd, kernels, rows: 0..<12, panels: 1, fromInitial: false)
+      let tile = Self.tile(odd, table, rows: 0..<12, panels: 1, fromInitial: false)
       for row in 0..<12 {
         let values = tile[row * 16..<row * 16 + 16]
         if row == spoiled {

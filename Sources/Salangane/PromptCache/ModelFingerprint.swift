@@ -14,7 +14,7 @@ import SalanganeModelGraph
 /// on them.
 struct ModelFingerprint: Equatable, Sendable {
   /// Raised whenever a change to the engine changes the bits of keys and values.
-  static let computationVersion: UInt64 = 3
+  static let computationVersion: UInt64 = 4
 
   /// The fingerprint.
   private(set) var value: UInt64 = computationVersion
