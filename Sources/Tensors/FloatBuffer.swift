@@ -69,7 +69,9 @@ package struct Matrix: Sendable {
   package init(rows: Int, columns: Int) {
     self.rows = rows
     self.columns = columns
-    stride = (columns + 15) & ~15
+    // An odd number of cache lines: rows that lie a power of two apart would share a few sets of the caches, and kernels
+    // that write a column of many rows would find none of them there the next time.
+    stride = ((columns + 15) / 16 | 1) * 16
     firstRow = 0
     firstColumn = 0
     buffer = FloatBuffer(count: rows * stride)
