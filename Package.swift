@@ -109,6 +109,12 @@ let package = Package(
     .target(
       name: "SalanganeHostileInput", dependencies: ["Salangane", "SalanganeFiles", "SalanganeTokenizers"],
       path: "Tests/HostileInput", swiftSettings: readerSettings),
+    .target(
+      name: "SalanganeStress", dependencies: ["Salangane", "SalanganeFiles", "SalanganeTestSupport"],
+      path: "Tests/Stress"),
+    .executableTarget(
+      name: "salangane-stress", dependencies: ["SalanganeStress", "SalanganeTestSupport"],
+      path: "Tests/StressCommand"),
     .testTarget(
       name: "SalanganeFilesTests", dependencies: ["SalanganeFiles", "SalanganeTestSupport"],
       path: "Tests/ModelFiles"),
@@ -129,7 +135,7 @@ let package = Package(
       name: "SalanganeTests",
       dependencies: [
         "Salangane", "SalanganeFiles", "SalanganeKernels", "SalanganeModelGraph", "SalanganeQuantization",
-        "SalanganeTensors", "SalanganeTestSupport", "SalanganeTokenizers",
+        "SalanganeStress", "SalanganeTensors", "SalanganeTestSupport", "SalanganeTokenizers",
       ],
       path: "Tests/Salangane"),
     .testTarget(

@@ -1,6 +1,7 @@
 import Foundation
 import Salangane
 import SalanganeFiles
+import SalanganeStress
 import SalanganeTestSupport
 import Testing
 
@@ -32,7 +33,7 @@ import Testing
     let model = try await GenerationGolden.model(threads: 3)
     let options = GenerationOptions(
       maximumTokens: 12, sampling: .init(temperature: 1, seed: 9), ignoresEndOfSequence: true)
-    let sequences = EmbedderDeterminismTests.sequences(20)
+    let sequences = StressWork.sequences(20)
     let vectors = try await embedder.embed(tokens: sequences)
     let logits = try await model.logits(tokens: golden.prompt)
     let text = try await model.generate(tokens: golden.prompt, options: options).summary().ids

@@ -1,6 +1,7 @@
 import Foundation
 import Salangane
 import SalanganeFiles
+import SalanganeStress
 import SalanganeTestSupport
 import Testing
 
@@ -8,17 +9,10 @@ import Testing
   static let url = GoldenModel.all[0].url
 
   /// Token sequences of every length up to the model's limit, mixed.
-  static func sequences(_ count: Int, seed: UInt64 = 1) -> [[Int32]] {
-    var random = SplitMix64(seed: seed)
-    return (0..<count).map { _ in
-      (0..<Int.random(in: 1...48, using: &random)).map { _ in Int32.random(in: 0..<150, using: &random) }
-    }
-  }
-
   /// Alone, in a batch of 64, at any position, in small batches, with one thread or more: the same bits.
   @Test(arguments: InstructionSet.available)
   func sameBitsInEveryCompany(set: InstructionSet) async throws {
-    let sequences = Self.sequences(64)
+    let sequences = StressWork.sequences(64)
     let reference = try await Embedder(
       contentsOf: Self.url, options: .init(threads: 1, instructionSet: set))
     let whole = try await reference.embed(tokens: sequences)
@@ -40,7 +34,7 @@ import Testing
 
   @Test func aThousandConcurrentRequests() async throws {
     let embedder = try await Embedder(contentsOf: Self.url)
-    let sequences = Self.sequences(1000, seed: 2)
+    let sequences = StressWork.sequences(1000, seed: 2)
     var expected: [[Float]] = []
     for sequence in sequences { expected.append(Array(try await embedder.embed(tokens: [sequence])[0])) }
     let threadsBefore = Self.threadCount()
@@ -67,7 +61,7 @@ import Testing
 
   @Test func cancelledRequestsLeaveOthersAlone() async throws {
     let embedder = try await Embedder(contentsOf: Self.url, options: .init(batchTokens: 256))
-    let sequences = Self.sequences(200, seed: 3)
+    let sequences = StressWork.sequences(200, seed: 3)
     let expected = try await embedder.embed(tokens: sequences)
     var cancelled = 0
     for round in 0..<20 {

@@ -1,6 +1,7 @@
 import Foundation
 import Salangane
 import SalanganeFiles
+import SalanganeStress
 import SalanganeTestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import Salangane
+import SalanganeStress
 import SalanganeTestSupport
 
 /// Tiny models with room for a thousand tokens.

@@ -1,6 +1,7 @@
 import Foundation
 import Salangane
 import SalanganeKernels
+import SalanganeStress
 import SalanganeTensors
 import SalanganeTestSupport
 import Testing

@@ -2,6 +2,7 @@ import Foundation
 import Salangane
 import SalanganeFiles
 import SalanganeKernels
+import SalanganeStress
 import SalanganeTestSupport
 import Testing
 
@@ -51,7 +52,7 @@ private func cosine(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Dou
   /// Alone or in a batch, on any number of threads, packed or not: the same bits.
   @Test(arguments: [0, models.count - 1, models.count - 2], InstructionSet.available)
   func sameBitsInEveryCompany(index: Int, set: InstructionSet) async throws {
-    let sequences = EmbedderDeterminismTests.sequences(40)
+    let sequences = StressWork.sequences(40)
     let whole = try await Self.embedder(index, threads: 1, set).embed(tokens: sequences)
     for (threads, repacks) in [(1, false), (2, true), (3, false), (5, true)] {
       let embedder = try await Self.embedder(index, threads: threads, set, repacks: repacks)
@@ -66,7 +67,7 @@ private func cosine(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Dou
   @Test(arguments: [0, models.count - 1])
   func manyAtOnce(index: Int) async throws {
     let embedder = try await Self.embedder(index)
-    let sequences = EmbedderDeterminismTests.sequences(100, seed: 4)
+    let sequences = StressWork.sequences(100, seed: 4)
     let expected = try await embedder.embed(tokens: sequences)
     try await withThrowingTaskGroup(of: (Int, [Float]).self) { group in
       for (index, sequence) in sequences.enumerated() {

@@ -2,6 +2,7 @@ import Foundation
 import Salangane
 import SalanganeFiles
 import SalanganeQuantization
+import SalanganeStress
 import SalanganeTestSupport
 import Testing
 

@@ -4,24 +4,28 @@ import SalanganeFiles
 import SalanganeTestSupport
 
 /// What a stress run has seen.
-struct StressReport: Sendable {
+package struct StressReport: Sendable {
   /// Requests that were answered with the reference, by kind.
-  var answers: [String: Int] = [:]
+  package fileprivate(set) var answers: [String: Int] = [:]
   /// Requests that were answered with other bits, or failed.
-  var failures: [String] = []
-  /// Seconds from each cancellation to the return of its request.
-  var cancellations: [Double] = []
-  /// How many of them were more than 0.1.
-  var slow = 0
+  package fileprivate(set) var failures: [String] = []
+  /// How many requests came back cancelled.
+  package private(set) var cancelled = 0
+  /// How many of them took so many tenths of a millisecond; the last those that took longer. A list of all would grow
+  /// with the run, whose memory is watched.
+  private var latencies = [Int](repeating: 0, count: 10_001)
+  /// How many of them were more than 0.1 seconds.
+  package private(set) var slow = 0
   /// The longest of them, and what was cancelled.
-  var slowest: [(seconds: Double, name: String)] = []
+  private var slowest: [(seconds: Double, name: String)] = []
   /// Requests that were through before their cancellation came.
-  var tooLate = 0
+  fileprivate var tooLate = 0
   /// Samples of the process, one a second.
-  var samples: [ProcessSample] = []
+  package fileprivate(set) var samples: [ProcessSample] = []
 
   fileprivate mutating func addCancellation(_ seconds: Double, _ name: String) {
-    cancellations.append(seconds)
+    cancelled += 1
+    latencies[min(Int((seconds * 1e4).rounded(.up)), latencies.count - 1)] += 1
     if seconds > 0.1 { slow += 1 }
     slowest.append((seconds, name))
     guard slowest.count > 40 else { return }
@@ -29,20 +33,29 @@ struct StressReport: Sendable {
     slowest.removeLast(20)
   }
 
-  /// The seconds within which a share of the cancelled requests came back.
-  func cancellation(percentile: Double) -> Double {
-    let sorted = cancellations.sorted()
-    guard !sorted.isEmpty else { return .nan }
-    return sorted[min(sorted.count - 1, Int(percentile / 100 * Double(sorted.count)))]
+  /// The seconds within which a share of the cancelled requests came back, rounded up to tenths of a millisecond; NaN
+  /// if there was none.
+  package func cancellation(percentile: Double) -> Double {
+    guard cancelled > 0 else { return .nan }
+    let wanted = max(1, Int((percentile / 100 * Double(cancelled)).rounded(.up)))
+    var count = 0
+    for (tenths, number) in latencies.enumerated() {
+      count += number
+      if count >= wanted {
+        return tenths == latencies.count - 1 ? slowest.map(\.seconds).max() ?? .nan : Double(tenths) * 1e-4
+      }
+    }
+    return .nan
   }
 }
 
 /// What a process takes at some moment.
-struct ProcessSample: Sendable {
-  var seconds: Double
+package struct ProcessSample: Sendable {
+  package var seconds: Double
   /// Memory of its own, resident or swapped out, in KiB.
-  var memory: Int
-  var threads: Int
+  package var memory: Int
+  /// How many threads it has.
+  package var threads: Int
 
   /// Reads `/proc/self/status`; nil where there is no such file.
   static func current(seconds: Double) -> ProcessSample? {
@@ -59,7 +72,7 @@ struct ProcessSample: Sendable {
 }
 
 /// Sends requests of all kinds from many tasks at once, and cancels some of them, for a given time.
-final class StressRun: Sendable {
+package final class StressRun: Sendable {
   private let work: StressWork
   private let seconds: Double
   private let isVerbose: Bool
@@ -69,7 +82,7 @@ final class StressRun: Sendable {
   /// Prepares a run.
   ///
   /// - Parameter isVerbose: Whether every minute is reported on standard output.
-  init(_ work: StressWork, seconds: Double, isVerbose: Bool) {
+  package init(_ work: StressWork, seconds: Double, isVerbose: Bool) {
     self.work = work
     self.seconds = seconds
     self.isVerbose = isVerbose
@@ -77,8 +90,8 @@ final class StressRun: Sendable {
 
   private var elapsed: Double { (ContinuousClock.now - start) / .seconds(1) }
 
-  /// Runs.
-  func callAsFunction(workers: Int, seed: UInt64) async -> StressReport {
+  /// Sends requests from so many tasks until the time is up.
+  package func callAsFunction(workers: Int, seed: UInt64) async -> StressReport {
     await withTaskGroup(of: Void.self) { group in
       for worker in 0..<workers {
         group.addTask { await self.work(SplitMix64(seed: seed &+ UInt64(worker) &* 0x9E37_79B9)) }
@@ -160,36 +173,39 @@ final class StressRun: Sendable {
 
 extension StressReport {
   /// The greatest memory within a minute, counted from 1, in KiB.
-  func memory(inMinute minute: Int) -> Int? {
+  private func memory(inMinute minute: Int) -> Int? {
     samples.lazy.filter { Int($0.seconds / 60) == minute - 1 }.map(\.memory).max()
   }
 
   fileprivate func summary(ofMinute minute: Int) -> String {
     let samples = samples.filter { Int($0.seconds / 60) == minute - 1 }
-    return "minute \(minute): \(answers.values.reduce(0, +)) answers, \(cancellations.count) cancelled, "
+    return "minute \(minute): \(answers.values.reduce(0, +)) answers, \(cancelled) cancelled, "
       + "\(failures.count) failures, \(samples.map(\.memory).max() ?? 0) KiB, "
       + "\(samples.map(\.threads).max() ?? 0) threads"
   }
 
+  /// How much the memory has grown after the fifth minute, in KiB; nil for a run that wasn't longer.
+  package var growth: Int? {
+    let last = Int((samples.last?.seconds ?? 0) / 60)
+    guard last > 5, let fifth = memory(inMinute: 5), let end = memory(inMinute: last) else { return nil }
+    return end - fifth
+  }
+
   /// Lines for people.
-  var description: String {
+  package var description: String {
     var lines = answers.sorted { $0.key < $1.key }.map { "\($0.value)\t\($0.key)" }
     lines.append("\(answers.values.reduce(0, +)) answers, each bit-identical to its reference")
     let percentiles = [50.0, 90, 99, 99.9, 100].map { percentile in
       "\(percentile) %: \((cancellation(percentile: percentile) * 10_000).rounded() / 10) ms"
     }
     lines.append(
-      "\(cancellations.count) cancelled, \(tooLate) came too late; " + percentiles.joined(separator: ", "))
+      "\(cancelled) cancelled, \(tooLate) came too late; " + percentiles.joined(separator: ", "))
     lines.append("\(slow) cancellations took more than 100 ms; the slowest:")
     lines += slowest.sorted { $0.seconds > $1.seconds }.prefix(max(10, min(slow, 20))).map {
       "\(($0.seconds * 10_000).rounded() / 10) ms\t\($0.name)"
     }
     if let threads = samples.map(\.threads).max() { lines.append("at most \(threads) threads") }
-    let last = Int((samples.last?.seconds ?? 0) / 60)
-    if last > 5, let fifth = memory(inMinute: 5), let end = memory(inMinute: last) {
-      lines.append(
-        "memory: \(fifth) KiB in minute 5, \(end) KiB in minute \(last), grown by \(end - fifth) KiB")
-    }
+    if let growth { lines.append("memory: grown by \(growth) KiB since minute 5") }
     lines.append("\(failures.count) failures")
     lines += failures.prefix(20)
     return lines.joined(separator: "\n")

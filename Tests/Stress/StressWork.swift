@@ -24,17 +24,25 @@ struct StressRequest: Sendable {
 /// Models with the answers that they gave when nothing else was going on.
 ///
 /// Besides the tiny models of the tests there may be a larger one, whose layers take long enough to be cancelled in.
-struct StressWork {
+package struct StressWork: Sendable {
   private(set) var requests: [StressRequest] = []
 
   private static let texts = 120
+
+  /// Token sequences of 1 to 48 tokens that every model of the tests has.
+  package static func sequences(_ count: Int, seed: UInt64 = 1) -> [[Int32]] {
+    var random = SplitMix64(seed: seed)
+    return (0..<count).map { _ in
+      (0..<Int.random(in: 1...48, using: &random)).map { _ in Int32.random(in: 0..<150, using: &random) }
+    }
+  }
 
   /// Loads models, and asks each for its references.
   ///
   /// - Parameters:
   ///   - directory: Takes models that are made for the run.
   ///   - large: The path of a further model that generates; nil for none.
-  init(in directory: TemporaryDirectory, large: String?) async throws {
+  package init(in directory: TemporaryDirectory, large: String?) async throws {
     let goldens = ["bert/wide", "bert/wide-q8_0.gguf", "rerankers/embedding"].map { TestFiles.golden($0) }
     for path in goldens { try await addEmbedder(path) }
     for path in ["rerankers/qwen3.gguf", "bert/cross"] { try await addReranker(TestFiles.golden(path)) }
@@ -51,7 +59,7 @@ struct StressWork {
   private mutating func addEmbedder(_ path: String) async throws {
     let url = URL(fileURLWithPath: path)
     let embedder = try await Embedder(contentsOf: url)
-    let sequences = EmbedderDeterminismTests.sequences(Self.texts, seed: 31)
+    let sequences = Self.sequences(Self.texts, seed: 31)
     let expected = try await embedder.embed(tokens: sequences)
     let compare: @Sendable (Embedder, Range<Int>) async throws -> Bool = { embedder, range in
       let found = try await embedder.embed(tokens: Array(sequences[range]))
