@@ -163,7 +163,8 @@ private struct CombinationPhase: ScratchPhase {
       // A product one step deep adds a multiple of a row.
       kernels.matmulPanels(
         1, (out.columns + 15) / 16, 1, assignment.weights + row * assignment.used + rank, 1,
-        results.row(slot), 16, 16, sum, out.stride, rank > 0 || hasShared ? UnsafePointer(sum) : nil, out.stride)
+        results.row(slot), 16, 16, sum, out.stride, rank > 0 || hasShared ? UnsafePointer(sum) : nil,
+        out.stride)
     }
   }
 }
