@@ -14,7 +14,7 @@ struct IntegerScratch {
   private let keyCodes: Int
   private let keyScales: Int
   private let valueCodes: Int
-  private let row: Int
+  private let rows: Int
   private let queries: Int
   private let scores: Int
   private let weightCodes: Int
@@ -29,8 +29,8 @@ struct IntegerScratch {
     keyCodes = start
     keyScales = keyCodes + (layer.isLatent ? Self.chunk * 8 * groups : 0)
     valueCodes = keyScales + (layer.isLatent ? Self.chunk * groups : 0)
-    row = valueCodes + (layer.isLatent ? Self.chunk * 4 * panels : 0)
-    queries = row + 32 * groups
+    rows = valueCodes + (layer.isLatent ? Self.chunk * 4 * panels : 0)
+    queries = rows + Self.blockLanes * 32 * groups
     scores = queries + lanes * Self.queryWords(groups)
     weightCodes = scores + Self.blockLanes * Self.chunk
     running = weightCodes + Self.blockLanes * Self.chunk / 4
@@ -62,8 +62,8 @@ struct IntegerScratch {
       base: scratch + queries + block * Self.blockLanes * Self.queryWords(groups), groups: groups)
   }
 
-  /// One query, with zeros behind.
-  func row(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + row }
+  /// The queries of a block of lanes, with zeros behind each: `[16, 32 * groups]`.
+  func rows(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + rows }
 
   /// `[16, 128]`.
   func scores(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { scratch + scores }
@@ -117,13 +117,9 @@ struct IntegerQueries {
     UnsafeMutableRawPointer(base + 10 * groups * Self.step).assumingMemoryBound(to: Int32.self)
   }
 
-  /// Takes a query with features in whole groups.
-  func fill(_ lane: Int, _ query: UnsafePointer<Float>, _ kernels: KernelTable) {
-    kernels.quantizeActivations(1, groups, query, 0, Self.step, codes + lane, scales + lane, sums + lane)
-  }
-
-  /// To be called once all lanes are filled.
-  func finish(bias: Int32, _ kernels: KernelTable) {
+  /// Takes up to 16 queries with features in whole groups, `[count, 32 * groups]`.
+  func fill(_ queries: UnsafePointer<Float>, count: Int, bias: Int32, _ kernels: KernelTable) {
+    kernels.quantizeActivations(count, groups, queries, 32 * groups, Self.step, codes, scales, sums)
     kernels.biasedSums(groups, Self.step, false, bias, sums, auxiliary)
   }
 
@@ -231,16 +227,16 @@ extension CausalHead {
   /// Brings the queries into codes.
   func packQueries(_ integers: IntegerScratch) {
     let bias = kernels.quantized(.q8_0).bias
-    let row = integers.row(scratch)
-    row.update(repeating: 0, count: 32 * integers.groups)
+    let rows = integers.rows(scratch)
+    let width = 32 * integers.groups
     let step = IntegerScratch.blockLanes
-    for block in 0..<(count + step - 1) / step {
-      let packed = integers.queries(scratch, block: block)
-      for lane in 0..<min(step, count - block * step) {
-        row.update(from: query(block * step + lane), count: layout.dimension)
-        packed.fill(lane, row, kernels)
+    if layout.dimension < width { rows.update(repeating: 0, count: min(step, count) * width) }
+    for first in stride(from: 0, to: count, by: step) {
+      let lanes = min(step, count - first)
+      for lane in 0..<lanes {
+        (rows + lane * width).update(from: query(first + lane), count: layout.dimension)
       }
-      packed.finish(bias: bias, kernels)
+      integers.queries(scratch, block: first / step).fill(rows, count: lanes, bias: bias, kernels)
     }
   }
 
