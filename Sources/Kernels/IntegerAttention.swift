@@ -86,23 +86,90 @@ package func packLatents(
 
 // MARK: Weights and results
 
-/// `2^x` for `x` up to 0, good to 4e-6; 0 from -127 down. NaN stays NaN.
+/// `2^x` for finite `x` up to 0, good to 4e-6. NaN stays NaN; of -infinity, some instruction sets make NaN too.
 ///
 /// The polynomial of degree 4 is the one with the least greatest relative error on [-0.5, 0.5] that is 1 at 0, fitted
 /// by iteratively reweighted least squares.
 @inline(__always) private func powerOfTwo(_ x: Lanes) -> Lanes {
   // In this order NaN is what is left over.
-  let limited = greater(Lanes(repeating: -127), x)
+  let limited = limitsExponents ? greater(Lanes(repeating: -127), x) : x
   let shifted = limited + Lanes(repeating: roundingOffset)
-  let fraction = limited - (shifted - Lanes(repeating: roundingOffset))
+  let exponent = shifted - Lanes(repeating: roundingOffset)
+  let fraction = limited - exponent
   var p = Lanes(repeating: 0.009582852945)
   p = multiplyAdd(p, fraction, Lanes(repeating: 0.05590642616))
   p = multiplyAdd(p, fraction, Lanes(repeating: 0.2402409911))
   p = multiplyAdd(p, fraction, Lanes(repeating: 0.6931241751))
   p = multiplyAdd(p, fraction, Lanes(repeating: 1))
-  let exponent = unsafeBitCast(shifted, to: SIMD16<UInt32>.self) &<< 23
-  // At -127 the sum of exponents is zero, and p is 1: the result is 0 to the bit.
-  return float(unsafeBitCast(p, to: SIMD16<UInt32>.self) &+ exponent)
+  return timesPowerOfTwo(p, exponent, shifted)
+}
+
+/// The largest score of a row that some keys are hidden from.
+///
+/// - Parameters:
+///   - seen: The keys that are seen; the others' scores become -infinity.
+///   - keys: How many keys there are, a multiple of 64.
+@inline(__always)
+private func largestScore(_ line: UnsafeMutablePointer<Float>, seen: Range<Int>, _ keys: Int) -> Lanes {
+  for key in 0..<seen.lowerBound { line[key] = -.infinity }
+  var unseen = seen.upperBound
+  while unseen & 15 != 0 {
+    line[unseen] = -.infinity
+    unseen = unseen &+ 1
+  }
+  while unseen < keys {
+    store(Lanes(repeating: -.infinity), line + unseen)
+    unseen = unseen &+ 16
+  }
+  var largest = Lanes(repeating: -.infinity)
+  var key = 0
+  while key < keys {
+    largest = greater(largest, greater(load(line + key), load(line + key + 16)))
+    key = key &+ 32
+  }
+  return largest
+}
+
+/// Replaces the scores of 64 keys by weights times the scales of their values.
+///
+/// - Parameters:
+///   - isWhole: Whether all keys of the row are seen: what isn't has a score of -infinity, and may have any scale.
+///   - sums: The sums of the weights, which are added.
+/// - Returns: The bits of the greatest, in the order of numbers that aren't negative, where NaN comes last.
+@inline(__always)
+private func weigh(
+  isWhole: Bool, _ scores: UnsafeMutablePointer<Float>, _ factor: Lanes, _ offset: Float,
+  _ valueScales: UnsafePointer<Float>, _ sums: inout Lanes
+) -> SIMD16<UInt32> {
+  let start = Lanes(repeating: -offset)
+  var heaviest = SIMD16<UInt32>()
+  for part in 0..<4 {
+    let score = load(scores + (part &* 16))
+    var weight = powerOfTwo(multiplyAdd(score, factor, start))
+    var scaled = weight * load(valueScales + (part &* 16))
+    if !isWhole {
+      let isUnseen = score .== Lanes(repeating: -.infinity)
+      weight.replace(with: Lanes(), where: isUnseen)
+      scaled.replace(with: Lanes(), where: isUnseen)
+    }
+    sums += weight
+    heaviest = greater(heaviest, unsafeBitCast(scaled, to: SIMD16<UInt32>.self))
+    store(scaled, scores + (part &* 16))
+  }
+  return heaviest
+}
+
+/// Writes the codes of 64 weights.
+@inline(__always)
+private func storeWeights(
+  _ weights: UnsafePointer<Float>, _ factor: Float, _ codes: UnsafeMutablePointer<UInt32>
+) {
+  let factor = Lanes(repeating: factor)
+  UnsafeMutableRawPointer(codes).storeBytes(
+    of: lowBytes(
+      rounded(load(weights), factor), rounded(load(weights + 16), factor),
+      rounded(load(weights + 32), factor), rounded(load(weights + 48), factor)),
+    as: Codes.self)
 }
 
 /// The weights that queries give to a chunk of keys, as codes: `e^(scale * score - maximum)` times the scale of the
@@ -114,7 +181,8 @@ package func packLatents(
 ///   - scale: What scores are multiplied by, positive.
 ///   - bounds: For each row the first key that it sees, and the one behind the last, at most 128.
 ///   - groups: For how many groups of 64 keys each row gets codes: at least up to the last bound.
-///   - valueScales: The scales of the values, for whole groups; those of keys that aren't seen don't matter.
+///   - valueScales: The scales of the values, not negative, for whole groups; those of keys that aren't seen don't
+///     matter.
 ///   - codes: `[rows, 128]`, four keys a word.
 ///   - codeScales: `[rows, 2]`, what the codes of each group are to be multiplied by.
 ///   - maximum: The largest scaled score of each row; -infinity if it sees no key.
@@ -130,58 +198,39 @@ package func integerAttentionWeights(
   let binaryScale = scale * 1.442_695_04
   let factor = Lanes(repeating: binaryScale)
   let keys = groups &* 64
+  // A step of all rows after the other, since a row's own wait for each other.
+  for row in 0..<rows {
+    let seen = Int(bounds[2 &* row])..<Int(bounds[2 &* row &+ 1])
+    maximum[row] = greatest(largestScore(scores + (row &* stride), seen: seen, keys))
+  }
   for row in 0..<rows {
     let line = scores + (row &* stride)
-    let first = Int(bounds[2 &* row])
-    let end = Int(bounds[2 &* row &+ 1])
-    for key in 0..<first { line[key] = -.infinity }
-    var unseen = end
-    while unseen & 15 != 0 {
-      line[unseen] = -.infinity
-      unseen = unseen &+ 1
-    }
-    while unseen < keys {
-      store(Lanes(repeating: -.infinity), line + unseen)
-      unseen = unseen &+ 16
-    }
-    var largest = Lanes(repeating: -.infinity)
-    var key = 0
-    while key < keys {
-      largest = greater(largest, greater(load(line + key), load(line + key + 16)))
-      key = key &+ 32
-    }
-    let peak = greatest(largest)
+    let isWhole = bounds[2 &* row] == 0 && Int(bounds[2 &* row &+ 1]) == keys
+    let peak = maximum[row]
     maximum[row] = peak * scale
     // Where there is no key to be seen there is nothing to subtract.
-    let offset = Lanes(repeating: peak == -.infinity ? 0 : peak * binaryScale)
+    let offset = peak == -.infinity ? 0 : peak * binaryScale
     var sums = Lanes()
-    let place = UnsafeMutableRawPointer(codes + (row &* 32))
     for group in 0..<groups {
-      let values = line + (group &* 64)
+      let weights = line + (group &* 64)
       let scales = valueScales + (group &* 64)
-      var weights = InlineArray<4, Lanes>(repeating: Lanes())
-      var heaviest = SIMD16<UInt32>()
-      for part in 0..<4 {
-        let score = load(values + (part &* 16))
-        let weight = powerOfTwo(multiplyAdd(score, factor, -offset))
-        sums += weight
-        // What isn't seen may be NaN. But the scale of values that are NaN must not get lost.
-        let scaled = (weight * load(scales + (part &* 16)))
-          .replacing(with: Lanes(), where: score .== Lanes(repeating: -.infinity))
-        heaviest = greater(heaviest, magnitudes(scaled))
-        weights[unchecked: part] = scaled
-      }
-      let heaviestWeight = Float(bitPattern: greatest(heaviest))
-      codeScales[2 &* row &+ group] = heaviestWeight / greatestWeightCode
-      let inverse = greatestWeightCode / heaviestWeight
-      let codeFactor = Lanes(repeating: inverse < .infinity ? inverse : 0)
-      for part in 0..<4 {
-        let code = rounded(weights[unchecked: part], codeFactor) & 0xFF
-        (place + (group &* 64 &+ part &* 16)).storeBytes(
-          of: lowBytes(unsafeBitCast(code, to: IntegerLanes.self)), as: SIMD16<UInt8>.self)
-      }
+      let heaviest =
+        isWhole
+        ? weigh(isWhole: true, weights, factor, offset, scales, &sums)
+        : weigh(isWhole: false, weights, factor, offset, scales, &sums)
+      codeScales[2 &* row &+ group] = Float(bitPattern: greatest(heaviest))
     }
     total[row] = sum(sums)
+  }
+  for row in 0..<rows {
+    for group in 0..<groups {
+      let heaviest = codeScales[2 &* row &+ group]
+      codeScales[2 &* row &+ group] = heaviest / greatestWeightCode
+      let inverse = greatestWeightCode / heaviest
+      storeWeights(
+        scores + (row &* stride &+ group &* 64), inverse < .infinity ? inverse : 0,
+        codes + (row &* 32 &+ group &* 16))
+    }
   }
 }
 

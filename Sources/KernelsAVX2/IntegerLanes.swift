@@ -133,6 +133,29 @@
     return unsafeBitCast(SIMD4<UInt32>(words[0], words[4], words[1], words[5]), to: SIMD16<UInt8>.self)
   }
 
+  @inline(__always) private func lowByte(_ codes: Codes) -> SIMD16<UInt8> {
+    lowBytes(unsafeBitCast(codes & 0xFF, to: IntegerLanes.self))
+  }
+
+  /// The low bytes of integers from 0 to `greatestWeightCode`, whose other bits don't matter.
+  @inline(__always) func lowBytes(_ a: Codes, _ b: Codes, _ c: Codes, _ d: Codes) -> Codes {
+    return unsafeBitCast(
+      SIMD64(
+        lowHalf: SIMD32(lowHalf: lowByte(a), highHalf: lowByte(b)),
+        highHalf: SIMD32(lowHalf: lowByte(c), highHalf: lowByte(d))),
+      to: Codes.self)
+  }
+
+  /// Whether powers of two need exponents of at least -127.
+  @inline(__always) var limitsExponents: Bool { true }
+
+  /// `x * 2^exponent` for an integer; `shifted` is the same integer in its low bits.
+  @inline(__always) func timesPowerOfTwo(_ x: Lanes, _ exponent: Lanes, _ shifted: Lanes) -> Lanes {
+    // At -127 the sum of exponents is zero, and x is 1: the result is 0 to the bit.
+    let bits = unsafeBitCast(shifted, to: SIMD16<UInt32>.self) &<< 23
+    return unsafeBitCast(unsafeBitCast(x, to: SIMD16<UInt32>.self) &+ bits, to: Lanes.self)
+  }
+
   /// Bytes without a sign as integers.
   @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
     let words = unsafeBitCast(bytes, to: SIMD2<Int64>.self)

@@ -80,6 +80,28 @@
       _mm512_cvtepi32_epi8(unsafeBitCast(integers, to: SIMD8<Int64>.self)), to: SIMD16<UInt8>.self)
   }
 
+  @inline(__always) private func lowByte(_ codes: Codes) -> SIMD8<Int64> {
+    unsafeBitCast(codes & 0xFF, to: SIMD8<Int64>.self)
+  }
+
+  /// The low bytes of integers from 0 to `greatestWeightCode`, whose other bits don't matter.
+  @inline(__always) func lowBytes(_ a: Codes, _ b: Codes, _ c: Codes, _ d: Codes) -> Codes {
+    let packed = _mm512_packus_epi16(
+      _mm512_packus_epi32(lowByte(a), lowByte(b)), _mm512_packus_epi32(lowByte(c), lowByte(d)))
+    // Packing works on the four 128-bit lanes apart.
+    let order = SIMD16<Int32>(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+    return unsafeBitCast(
+      _mm512_permutexvar_epi32(unsafeBitCast(order, to: SIMD8<Int64>.self), packed), to: Codes.self)
+  }
+
+  /// Whether powers of two need exponents of at least -127.
+  @inline(__always) var limitsExponents: Bool { false }
+
+  /// `x * 2^exponent` for an integer; `shifted` is the same integer in its low bits.
+  @inline(__always) func timesPowerOfTwo(_ x: Lanes, _ exponent: Lanes, _ shifted: Lanes) -> Lanes {
+    _mm512_scalef_ps(x, exponent)
+  }
+
   /// Bytes without a sign as integers.
   @inline(__always) func integers(_ bytes: SIMD16<UInt8>) -> IntegerLanes {
     unsafeBitCast(_mm512_cvtepu8_epi32(unsafeBitCast(bytes, to: SIMD2<Int64>.self)), to: IntegerLanes.self)
