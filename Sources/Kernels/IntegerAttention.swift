@@ -47,40 +47,25 @@ package func integerRow(
   return magnitude / 127
 }
 
-/// The codes of the latents of 16 positions, which are keys and whose leading features are values too, in the order of
-/// either.
+/// The values of 16 positions, out of keys whose leading features they are.
 ///
 /// - Parameters:
-///   - groups: Groups of 32 features of a key.
 ///   - panels: Panels of 16 features that are values.
-///   - bytes: `[16, 32 * groups]`, what `integerRow` gave.
-///   - codes: `[groups][8][16 positions][4 features]`, an unpacked panel of a product with quantised weights (see
-///     `UnpackedTile`).
-///   - valueCodes: `[panels][32][16 features][4 positions]`, from the first of these positions on.
+///   - codes: The keys, `[panels][4][16 positions][4 features]`: an unpacked panel of a product with quantised weights
+///     (see `UnpackedTile`).
+///   - valueCodes: `[panels][32][16 features][4 positions]`, from the first of these positions on; with a sign.
 @inline(never)
-package func packLatents(
-  _ groups: Int, _ panels: Int, _ bytes: UnsafeRawPointer, _ codes: UnsafeMutableRawPointer,
-  _ valueCodes: UnsafeMutableRawPointer
-) {
-  let width = groups &* 32
-  // What follows in memory, the latents of further positions, is needed next.
-  prefetchLines(bytes + prefetchDistance, 16 &* width)
-  packBlocks(
-    16, 16, 8 &* groups, bytes.assumingMemoryBound(to: UInt32.self), 8 &* groups,
-    codes.assumingMemoryBound(to: UInt32.self))
-  for vector in 0..<8 &* groups {
-    storeCodes(nativeWide(loadCodes(codes, vector) ^ 0x8080_8080), codes, vector)
-  }
-  for quad in 0..<4 {
-    let source = bytes + (quad &* 4 &* width)
-    for panel in 0..<panels {
-      var word = Codes()
-      for part in 0..<4 {
-        let row = (source + (part &* width &+ panel &* 16)).loadUnaligned(as: SIMD16<UInt8>.self)
-        word |= unsafeBitCast(integers(row), to: Codes.self) &<< UInt32(truncatingIfNeeded: 8 &* part)
-      }
-      (valueCodes + (panel &* 2048 &+ quad &* 64)).storeBytes(of: word, as: Codes.self)
-    }
+package func latentValues(_ panels: Int, _ codes: UnsafeRawPointer, _ valueCodes: UnsafeMutableRawPointer) {
+  for panel in 0..<panels {
+    let source = codes + (panel &* 256)
+    let (a, b, c, d) = transposed(
+      loadCodes(source, 0), loadCodes(source, 1), loadCodes(source, 2), loadCodes(source, 3))
+    let sign: UInt32 = wideBias == 0 ? 0 : 0x8080_8080
+    let place = valueCodes + (panel &* 2048)
+    storeCodes(a ^ sign, place, 0)
+    storeCodes(b ^ sign, place, 1)
+    storeCodes(c ^ sign, place, 2)
+    storeCodes(d ^ sign, place, 3)
   }
 }
 

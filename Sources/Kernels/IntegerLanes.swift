@@ -102,6 +102,39 @@ typealias PartialSums = IntegerLanes
     to: Codes.self)
 }
 
+/// Four vectors of 16 positions and 4 features each, as four of 16 features and 4 positions each.
+@inline(__always) func transposed(_ a: Codes, _ b: Codes, _ c: Codes, _ d: Codes) -> (
+  Codes, Codes, Codes, Codes
+) {
+  // Four by four bytes in each 128-bit lane, then four by four lanes.
+  let (a, b) = (bytesTransposed(a), bytesTransposed(b))
+  let (c, d) = (bytesTransposed(c), bytesTransposed(d))
+  return (
+    Codes(
+      lowHalf: SIMD8(lowHalf: a.lowHalf.lowHalf, highHalf: b.lowHalf.lowHalf),
+      highHalf: SIMD8(lowHalf: c.lowHalf.lowHalf, highHalf: d.lowHalf.lowHalf)),
+    Codes(
+      lowHalf: SIMD8(lowHalf: a.lowHalf.highHalf, highHalf: b.lowHalf.highHalf),
+      highHalf: SIMD8(lowHalf: c.lowHalf.highHalf, highHalf: d.lowHalf.highHalf)),
+    Codes(
+      lowHalf: SIMD8(lowHalf: a.highHalf.lowHalf, highHalf: b.highHalf.lowHalf),
+      highHalf: SIMD8(lowHalf: c.highHalf.lowHalf, highHalf: d.highHalf.lowHalf)),
+    Codes(
+      lowHalf: SIMD8(lowHalf: a.highHalf.highHalf, highHalf: b.highHalf.highHalf),
+      highHalf: SIMD8(lowHalf: c.highHalf.highHalf, highHalf: d.highHalf.highHalf))
+  )
+}
+
+/// Four by four bytes of every 128-bit lane with rows and columns exchanged.
+@inline(__always) private func bytesTransposed(_ codes: Codes) -> Codes {
+  let bytes = unsafeBitCast(codes, to: SIMD64<UInt8>.self)
+  var result = SIMD64<UInt8>()
+  for index in 0..<64 {
+    result[index] = bytes[index & 48 | (index & 3) &<< 2 | (index &>> 2) & 3]
+  }
+  return unsafeBitCast(result, to: Codes.self)
+}
+
 /// Whether powers of two need exponents of at least -127.
 @inline(__always) var limitsExponents: Bool { true }
 

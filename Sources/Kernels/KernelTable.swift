@@ -93,11 +93,9 @@ public struct KernelTable: Sendable {
   /// Numbers as signed bytes with one scale, which is returned (vectors, x, codes).
   public typealias IntegerRow =
     @Sendable @convention(c) (Int, UnsafePointer<Float>, UnsafeMutableRawPointer) -> Float
-  /// The codes of latents in the order of keys and of values (groups, panels, bytes, codes, valueCodes).
-  public typealias PackLatents =
-    @Sendable @convention(c) (
-      Int, Int, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeMutableRawPointer
-    ) -> Void
+  /// The values of 16 positions out of keys whose leading features they are (panels, codes, valueCodes).
+  public typealias LatentValues =
+    @Sendable @convention(c) (Int, UnsafeRawPointer, UnsafeMutableRawPointer) -> Void
   /// Weights of keys as codes (rows, scores, stride, scale, bounds, groups, valueScales, codes, codeScales, maximum,
   /// total).
   public typealias IntegerAttentionWeights =
@@ -175,8 +173,8 @@ public struct KernelTable: Sendable {
   public var prefetchBytes: PrefetchBytes
   /// Numbers as signed bytes with one scale: a value, or a part of a latent.
   public var integerRow: IntegerRow
-  /// The codes of the latents of 16 positions in the order of keys and of values.
-  public var packLatents: PackLatents
+  /// The values of 16 positions out of keys whose leading features they are.
+  public var latentValues: LatentValues
   /// The weights that queries give to a chunk of keys, as codes.
   public var integerAttentionWeights: IntegerAttentionWeights
   /// Values weighted by them, merged with what earlier chunks gave.
@@ -231,7 +229,7 @@ public struct KernelTable: Sendable {
     attentionFactors: { SalanganeKernels.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
     prefetchBytes: { SalanganeKernels.prefetchBytes($0, $1) },
     integerRow: { SalanganeKernels.integerRow($0, $1, $2) },
-    packLatents: { SalanganeKernels.packLatents($0, $1, $2, $3, $4) },
+    latentValues: { SalanganeKernels.latentValues($0, $1, $2) },
     integerAttentionWeights: {
       SalanganeKernels.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     },
@@ -271,7 +269,7 @@ public struct KernelTable: Sendable {
       attentionFactors: { SalanganeKernelsAVX2.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
       prefetchBytes: { SalanganeKernelsAVX2.prefetchBytes($0, $1) },
       integerRow: { SalanganeKernelsAVX2.integerRow($0, $1, $2) },
-      packLatents: { SalanganeKernelsAVX2.packLatents($0, $1, $2, $3, $4) },
+      latentValues: { SalanganeKernelsAVX2.latentValues($0, $1, $2) },
       integerAttentionWeights: {
         SalanganeKernelsAVX2.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
       },
@@ -310,7 +308,7 @@ public struct KernelTable: Sendable {
       attentionFactors: { SalanganeKernelsAVX512.attentionFactors($0, $1, $2, $3, $4, $5, $6) },
       prefetchBytes: { SalanganeKernelsAVX512.prefetchBytes($0, $1) },
       integerRow: { SalanganeKernelsAVX512.integerRow($0, $1, $2) },
-      packLatents: { SalanganeKernelsAVX512.packLatents($0, $1, $2, $3, $4) },
+      latentValues: { SalanganeKernelsAVX512.latentValues($0, $1, $2) },
       integerAttentionWeights: {
         SalanganeKernelsAVX512.integerAttentionWeights($0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
       },

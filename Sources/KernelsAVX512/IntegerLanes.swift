@@ -94,6 +94,44 @@
       _mm512_permutexvar_epi32(unsafeBitCast(order, to: SIMD8<Int64>.self), packed), to: Codes.self)
   }
 
+  /// Four vectors of 16 positions and 4 features each, as four of 16 features and 4 positions each.
+  @inline(__always) func transposed(_ a: Codes, _ b: Codes, _ c: Codes, _ d: Codes) -> (
+    Codes, Codes, Codes, Codes
+  ) {
+    // Four by four bytes in each 128-bit lane, then four by four lanes.
+    let table = CodeTable(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+    let (a, b) = (shuffled(a, table), shuffled(b, table))
+    let (c, d) = (shuffled(c, table), shuffled(d, table))
+    let low = SIMD8<Int64>(0, 1, 8, 9, 2, 3, 10, 11)
+    let high = SIMD8<Int64>(4, 5, 12, 13, 6, 7, 14, 15)
+    let first = SIMD8<Int64>(0, 1, 2, 3, 8, 9, 10, 11)
+    let second = SIMD8<Int64>(4, 5, 6, 7, 12, 13, 14, 15)
+    let lowAB = joined(a, low, b)
+    let highAB = joined(a, high, b)
+    let lowCD = joined(c, low, d)
+    let highCD = joined(c, high, d)
+    return (
+      joined(lowAB, first, lowCD), joined(lowAB, second, lowCD), joined(highAB, first, highCD),
+      joined(highAB, second, highCD)
+    )
+  }
+
+  /// The bytes of every 128-bit lane in another order.
+  @inline(__always) private func shuffled(_ codes: Codes, _ order: CodeTable) -> Codes {
+    let word = unsafeBitCast(order, to: SIMD2<Int64>.self)
+    let repeated = SIMD8<Int64>(word[0], word[1], word[0], word[1], word[0], word[1], word[0], word[1])
+    return unsafeBitCast(
+      _mm512_shuffle_epi8(unsafeBitCast(codes, to: SIMD8<Int64>.self), repeated), to: Codes.self)
+  }
+
+  /// Some of the 64-bit words of two vectors.
+  @inline(__always) private func joined(_ a: Codes, _ indices: SIMD8<Int64>, _ b: Codes) -> Codes {
+    unsafeBitCast(
+      _mm512_permutex2var_epi64(
+        unsafeBitCast(a, to: SIMD8<Int64>.self), indices, unsafeBitCast(b, to: SIMD8<Int64>.self)),
+      to: Codes.self)
+  }
+
   /// Whether powers of two need exponents of at least -127.
   @inline(__always) var limitsExponents: Bool { false }
 

@@ -10,8 +10,7 @@ struct IntegerScratch {
   let groups: Int
   /// Panels of 16 features of a value.
   let panels: Int
-  // What latents need, whose codes are stored in one order only.
-  private let keyCodes: Int
+  // What latents need, whose codes are stored in the order of keys, with one scale for many features.
   private let keyScales: Int
   private let valueCodes: Int
   private let rows: Int
@@ -26,8 +25,7 @@ struct IntegerScratch {
   init(_ layer: KVCache.LayerShape, start: Int, lanes: Int) {
     groups = layer.keyGroups
     panels = layer.valuePanels
-    keyCodes = start
-    keyScales = keyCodes + (layer.isLatent ? Self.chunk * 8 * groups : 0)
+    keyScales = start
     valueCodes = keyScales + (layer.isLatent ? Self.chunk * groups : 0)
     rows = valueCodes + (layer.isLatent ? Self.chunk * 4 * panels : 0)
     queries = rows + Self.blockLanes * 32 * groups
@@ -40,11 +38,6 @@ struct IntegerScratch {
 
   /// Words that a query takes: codes, scales, and sums of two kinds.
   private static func queryWords(_ groups: Int) -> Int { 12 * groups }
-
-  /// The codes of latents as keys.
-  func keyCodes(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(scratch + keyCodes)
-  }
 
   /// `[8 panels][groups][16]`.
   func keyScales(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
@@ -134,7 +127,7 @@ extension KVCache {
   ///
   /// - Parameters:
   ///   - positions: How many positions of the block are needed.
-  ///   - integers: Where the codes of latents go in `scratch`, brought into the order of keys and of values.
+  ///   - integers: Where the codes of latents go in `scratch`, brought into the order of values, and their scales.
   func codes(
     layer: Int, head: Int, block: Int, positions: Int, _ integers: IntegerScratch,
     _ scratch: UnsafeMutablePointer<Float>, kernels: KernelTable
@@ -151,13 +144,11 @@ extension KVCache {
     let coded = CodedLatents(shape: shape, base: values)
     let groups = shape.keyGroups
     let chunk = IntegerChunk(
-      groups: groups, keyCodes: integers.keyCodes(scratch), keyScales: integers.keyScales(scratch),
+      groups: groups, keyCodes: coded.keyCodes(panel: 0), keyScales: integers.keyScales(scratch),
       values: UnsafeRawPointer(integers.valueCodes(scratch)), valueScales: coded.scales(ofValues: true))
     for panel in 0..<(positions + 15) / 16 {
       let tile = chunk.keys(panel: panel)
-      kernels.packLatents(
-        groups, integers.panels, coded.codes(row: panel * 16), tile.codes,
-        integers.valueCodes(scratch) + panel * 256)
+      kernels.latentValues(integers.panels, tile.codes, integers.valueCodes(scratch) + panel * 256)
       for group in 0..<groups {
         (tile.scales + group * 16).update(
           from: coded.scales(ofValues: group < shape.valueDimension / 32) + panel * 16, count: 16)
@@ -169,18 +160,20 @@ extension KVCache {
 
 /// Asks for the keys and values of a head in a block, a part at a time while the block before is computed.
 private struct BlockPrefetch {
-  /// Parts: one for each pair of panels of keys, one for the weights, and one for the values.
+  /// Parts for a block of lanes: one for each pair of panels of keys, one for the weights, and one for the values.
   private static let steps = KVCache.blockLength / 32 + 2
 
   private var next: UnsafeRawPointer
   private let end: UnsafeRawPointer
   private let bytesPerStep: Int
 
-  init(_ cache: KVCache, layer: Int, head: Int, block: Int) {
+  /// Prepares for the block of the cache that follows the one that some blocks of lanes attend to.
+  init(_ cache: KVCache, layer: Int, head: Int, block: Int, laneBlocks: Int) {
     let bytes = cache.layers[layer].headBytes(cache.elementType)
     next = UnsafeRawPointer(cache.keys(layer: layer, head: head, block: block))
     end = next + bytes
-    bytesPerStep = (bytes / Self.steps + 63) & ~63
+    // A core waits for more than a few lines at once.
+    bytesPerStep = (bytes / (Self.steps * laneBlocks) + 63) & ~63
   }
 
   mutating func step(_ kernels: KernelTable) {
@@ -202,6 +195,7 @@ extension CausalHead {
     state.output.update(repeating: 0, count: count * layout.paddedDimension)
     let last = position(firstLane + count - 1)
     let seen = self.blocks
+    let laneBlocks = (count + step - 1) / step
     for chunk in blocks where !isCancelled {
       let start = chunk * KVCache.blockLength
       let loaded = span.cache.codes(
@@ -211,8 +205,9 @@ extension CausalHead {
       // What comes next begins somewhere else in memory, which no processor guesses.
       var ahead =
         chunk + 1 < seen.upperBound
-        ? BlockPrefetch(span.cache, layer: layer, head: head, block: chunk + 1) : nil
-      for block in 0..<(count + step - 1) / step {
+        ? BlockPrefetch(
+          span.cache, layer: layer, head: head, block: chunk + 1, laneBlocks: laneBlocks) : nil
+      for block in 0..<laneBlocks {
         let lanes = block * step..<min((block + 1) * step, count)
         let lastSeen = position(firstLane + lanes.upperBound - 1)
         let isBefore = start + KVCache.blockLength <= firstKey(position(firstLane + lanes.lowerBound))

@@ -3,9 +3,8 @@ import SalanganeKernels
 // Keys and values of 8 bits (`KVCache.ElementType.q8`), stored as attention on integers takes them.
 //
 // A head's keys lie in panels of 16 positions as an unpacked tile of Q8_0 does, with a scale for 32 features; its
-// values four positions a word, with a scale a position. Latents lie in rows of bytes, whole groups of 32 features,
-// with two scales a position: one for the features that are values, one for the others. Where the former aren't whole
-// groups, both are the same.
+// values four positions a word, with a scale a position. Latents lie as keys do, with two scales a position: one for the
+// features that are values, one for the others. Where the former aren't whole groups, both are the same.
 
 extension KVCache.LayerShape {
   /// Groups of 32 features of a key.
@@ -99,8 +98,8 @@ struct CodedLatents {
   let shape: KVCache.LayerShape
   let base: UnsafeMutableRawPointer
 
-  /// The codes of a position, whole groups of 32 features; those of the next position follow.
-  func codes(row: Int) -> UnsafeMutableRawPointer { base + row * shape.keyGroups * 32 }
+  /// The codes of a panel of 16 positions.
+  func keyCodes(panel: Int) -> UnsafeMutableRawPointer { base + panel * shape.keyGroups * 512 }
 
   /// The scales of all positions, for the features that are values or for the others.
   func scales(ofValues: Bool) -> UnsafeMutablePointer<Float> {
@@ -117,12 +116,16 @@ struct CodedLatents {
     let vectors = shape.keyGroups * 2
     copy(latent, shape.keyDimension, to: scratch, paddedTo: vectors * 16)
     let values = shape.valueDimension % 32 == 0 ? shape.valueDimension / 16 : vectors
-    let codes = codes(row: row)
+    let codes = scratch + vectors * 16
     let scale = keyScale(kernels.integerRow(values, scratch, codes))
     scales(ofValues: true)[row] = scale
     scales(ofValues: false)[row] =
       values == vectors
-      ? scale : keyScale(kernels.integerRow(vectors - values, scratch + values * 16, codes + values * 16))
+      ? scale : keyScale(kernels.integerRow(vectors - values, scratch + values * 16, codes + values * 4))
+    let words = UnsafeMutableRawPointer(codes).assumingMemoryBound(to: UInt32.self)
+    let column = keyCodes(panel: row / 16).assumingMemoryBound(to: UInt32.self) + row % 16
+    let sign: UInt32 = kernels.quantized(.q8_0).bias == 0 ? 0 : 0x8080_8080
+    for word in 0..<vectors * 4 { column[word * 16] = words[word] ^ sign }
   }
 }
 
